@@ -1,0 +1,4 @@
+//! The dialects: HTTP v1, our own admin paths, UDP push. Decode, make one call to `naming`, encode.
+
+pub mod http;
+pub mod udp;

@@ -1,0 +1,1 @@
+//! What is on disk: the Raft log and vote, snapshot files, the replicated state in sled.

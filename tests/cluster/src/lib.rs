@@ -1,0 +1,1 @@
+//! Suites over real processes: kills, cuts, restarts.

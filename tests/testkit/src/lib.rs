@@ -1,0 +1,1 @@
+//! Clusters of real processes, fixtures and waiting for tests.
