@@ -2,4 +2,4 @@
 
 mod table;
 
-pub use table::{Table, TableChanges, TableConfig, TableError};
+pub use table::{Table, TableChanges, TableConfig, TableError, TableRecord};

@@ -56,10 +56,13 @@ pub enum TableError {
     Damaged { path: PathBuf, reason: String },
 }
 
+/// A key, of at most 3 KiB, and its value, of at most 1 GiB.
+pub type TableRecord = (Vec<u8>, Vec<u8>);
+
 /// What one checkpoint changes.
 #[derive(Debug, Default)]
 pub struct TableChanges {
-    pub put: Vec<(Vec<u8>, Vec<u8>)>,
+    pub put: Vec<TableRecord>,
     pub remove: Vec<Vec<u8>>,
 }
 
@@ -169,7 +172,7 @@ impl Table {
     /// As [`Table::checkpoint`].
     pub fn replace(
         &mut self,
-        records: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
+        records: impl Iterator<Item = TableRecord>,
         seal: &[u8],
     ) -> Result<(), TableError> {
         let next = self.generation.wrapping_add(1);
@@ -342,7 +345,7 @@ struct Joined {
 
 impl Joined {
     /// Adds a chunk; answers key and value once whole.
-    fn add(pending: &mut Option<Self>, chunk: Chunk<'_>) -> Result<Option<(Vec<u8>, Vec<u8>)>, String> {
+    fn add(pending: &mut Option<Self>, chunk: Chunk<'_>) -> Result<Option<TableRecord>, String> {
         let mut joined = match pending.take() {
             None if chunk.number == 0 => Self {
                 key: chunk.key.to_vec(),
