@@ -20,4 +20,4 @@ pub mod testing;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use identity::{Identity, IdentityError};
 pub use log::{Done, LogConfig, LogEntry, LogError, LogState, OnFatal, Position, RaftLog, Reading, Sync, Vote};
-pub use snapshot::{SnapshotFile, SnapshotMeta, SnapshotReader, SnapshotWriter, Snapshots};
+pub use snapshot::{SnapshotFile, SnapshotMeta, SnapshotReader, SnapshotReceiver, SnapshotWriter, Snapshots};
