@@ -92,6 +92,11 @@ impl Hosts {
         (1..=self.count).map(|host| self.place(host)).collect()
     }
 
+    /// Where the test itself is seen from the hosts.
+    pub fn test_address(&self) -> Ipv4Addr {
+        self.ip(0)
+    }
+
     /// Lets nothing through between two hosts, in both directions.
     ///
     /// # Errors
