@@ -81,7 +81,9 @@ impl Client {
     /// [`Error`].
     pub async fn transfer_leader(&self, to: Option<MemberId>) -> Result<MemberId, Error> {
         let parameters: Vec<_> = to.iter().map(|id| ("to", id.to_string())).collect();
-        let answer = self.call(Method::POST, TRANSFER, &parameters, Repeat::IfNotDone).await?;
+        let answer = self
+            .call(Method::POST, TRANSFER, &parameters, Repeat::IfNotDone)
+            .await?;
         Ok(MemberId(answer.json::<Leader>()?.leader))
     }
 

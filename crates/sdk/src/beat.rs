@@ -19,6 +19,8 @@ const UNKNOWN_INSTANCE: u32 = 20404;
 /// What happened while an instance was kept registered.
 #[derive(Debug)]
 pub enum BeatEvent {
+    /// The instance is registered; beats begin.
+    Registered,
     /// The server did not know the instance any more; it is registered again.
     RegisteredAgain,
     /// A beat failed; it is tried again soon.
@@ -48,6 +50,7 @@ impl Client {
         until: impl Future<Output = ()>,
     ) -> Result<(), Error> {
         self.register(service, instance).await?;
+        on_event(BeatEvent::Registered);
         tokio::select! {
             () = until => {}
             () = self.beat_for_ever(service, instance, &mut on_event) => {}

@@ -64,7 +64,11 @@ struct HostJson {
 impl HostJson {
     fn into_instance(self) -> Result<Instance, String> {
         let host = Host::parse(&self.ip).map_err(|error| error.to_string())?;
-        let kind = if self.ephemeral { Kind::Ephemeral } else { Kind::Persistent };
+        let kind = if self.ephemeral {
+            Kind::Ephemeral
+        } else {
+            Kind::Persistent
+        };
         let mut instance = Instance::new(InstanceKey::new(host, self.port), kind);
         if let Some(cluster) = self.cluster_name {
             instance.cluster = ClusterName::parse(&cluster).map_err(|error| error.to_string())?;
@@ -121,7 +125,12 @@ fn expect_ok(answer: &Answer) -> Result<(), Error> {
     if answer.body.as_ref() == b"ok" {
         return Ok(());
     }
-    Err(answer.bad(String::from_utf8_lossy(&answer.body).chars().take(200).collect::<String>()))
+    Err(answer.bad(
+        String::from_utf8_lossy(&answer.body)
+            .chars()
+            .take(200)
+            .collect::<String>(),
+    ))
 }
 
 impl Client {
@@ -146,7 +155,9 @@ impl Client {
     /// [`Error`].
     pub async fn deregister(&self, service: &ServiceKey, key: &InstanceKey, kind: Kind) -> Result<(), Error> {
         let parameters = naming_an_instance(service, key, kind);
-        let answer = self.call(Method::DELETE, INSTANCE, &parameters, Repeat::Harmless).await?;
+        let answer = self
+            .call(Method::DELETE, INSTANCE, &parameters, Repeat::Harmless)
+            .await?;
         expect_ok(&answer)
     }
 
@@ -244,7 +255,10 @@ mod tests {
         assert_eq!(instance.key.to_string(), "10.0.0.1:80");
         assert_eq!((instance.weight.get(), instance.healthy), (2.5, false));
         assert_eq!(instance.metadata.get("k"), Some("v"));
-        assert_eq!((listed.stamp_ms, listed.cache), (1_700_000_000_000, Duration::from_secs(10)));
+        assert_eq!(
+            (listed.stamp_ms, listed.cache),
+            (1_700_000_000_000, Duration::from_secs(10))
+        );
     }
 
     #[test]

@@ -34,7 +34,9 @@ pub(crate) struct Notice {
 pub(crate) fn read(bytes: &[u8]) -> Option<Notice> {
     let mut unpacked = Vec::new();
     let json = if bytes.starts_with(&GZIP_MAGIC) {
-        let read = GzDecoder::new(bytes).take(UNPACKED_BYTES_MAX).read_to_end(&mut unpacked);
+        let read = GzDecoder::new(bytes)
+            .take(UNPACKED_BYTES_MAX)
+            .read_to_end(&mut unpacked);
         read.ok()?;
         unpacked.as_slice()
     } else {

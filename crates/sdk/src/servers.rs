@@ -221,7 +221,11 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_the_server_said_be_it_json_or_text() {
-        let json = refusal("s:1".into(), StatusCode::CONFLICT, br#"{"error":"refused","message":"last voter"}"#);
+        let json = refusal(
+            "s:1".into(),
+            StatusCode::CONFLICT,
+            br#"{"error":"refused","message":"last voter"}"#,
+        );
         assert_eq!(json.to_string(), "s:1 answered 409: last voter");
         let text = refusal("s:1".into(), StatusCode::BAD_REQUEST, b"Param 'ip' is required.");
         assert_eq!(text.to_string(), "s:1 answered 400: Param 'ip' is required.");

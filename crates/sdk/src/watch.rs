@@ -104,7 +104,9 @@ impl Watch {
         let found: Vec<SocketAddr> = found.collect();
         self.pushers = found.iter().map(|address| address.ip()).collect();
         for address in found {
-            let Some(own) = own_address_toward(address).await else { continue };
+            let Some(own) = own_address_toward(address).await else {
+                continue;
+            };
             let has = self.socket.as_ref().and_then(|socket| socket.local_addr().ok());
             if has.is_some_and(|has| has.ip() == own) {
                 return false;
@@ -137,7 +139,11 @@ impl Watch {
 
 /// The address this machine would send from. Sends nothing.
 async fn own_address_toward(server: SocketAddr) -> Option<IpAddr> {
-    let any: SocketAddr = if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let any: SocketAddr = if server.is_ipv4() {
+        ([0, 0, 0, 0], 0).into()
+    } else {
+        ([0u16; 8], 0).into()
+    };
     let probe = UdpSocket::bind(any).await.ok()?;
     probe.connect(server).await.ok()?;
     Some(probe.local_addr().ok()?.ip())
