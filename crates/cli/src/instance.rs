@@ -79,7 +79,9 @@ async fn register(
     }
     let say = |event: BeatEvent| match event {
         BeatEvent::Registered => {
-            let said = output.done(&format!("registered {address} in {service}; beats until Ctrl-C, then deregisters"));
+            let said = output.done(&format!(
+                "registered {address} in {service}; beats until Ctrl-C, then deregisters"
+            ));
             if let Err(error) = said {
                 eprintln!("muster: {error:#}");
             }

@@ -37,16 +37,12 @@ impl AddressBook {
 
     /// The members by id, each with the address to call it at now. `replicated` is empty until the group is founded, and
     /// the configured members count until then.
-    pub fn members(
-        &mut self,
-        replicated: &[Member],
-        is_alive: impl Fn(MemberId) -> bool,
-        now: Instant,
-    ) -> Vec<Member> {
+    pub fn members(&mut self, replicated: &[Member], is_alive: impl Fn(MemberId) -> bool, now: Instant) -> Vec<Member> {
         if replicated.is_empty() {
             return self.configured.values().cloned().collect();
         }
-        self.turns.retain(|id, _| replicated.iter().any(|member| member.id == *id));
+        self.turns
+            .retain(|id, _| replicated.iter().any(|member| member.id == *id));
         let mut members: Vec<_> = replicated
             .iter()
             .map(|member| self.choose(member, is_alive(member.id), now))
@@ -71,7 +67,11 @@ impl AddressBook {
                 since: now,
             };
         }
-        let Some(configured) = self.configured.get(&replicated.id).filter(|member| *member != replicated) else {
+        let Some(configured) = self
+            .configured
+            .get(&replicated.id)
+            .filter(|member| *member != replicated)
+        else {
             return replicated.clone();
         };
         if is_alive {
@@ -80,7 +80,11 @@ impl AddressBook {
             turn.as_configured = !turn.as_configured;
             turn.since = now;
         }
-        if turn.as_configured { configured.clone() } else { replicated.clone() }
+        if turn.as_configured {
+            configured.clone()
+        } else {
+            replicated.clone()
+        }
     }
 }
 

@@ -24,6 +24,10 @@ pub fn raise_open_files(connections_max: usize) {
     let allowed = allowed.unwrap_or(u64::MAX);
     metrics::OPEN_FILES_MAX.set(i64::try_from(allowed).unwrap_or(i64::MAX));
     if allowed < connections_max as u64 + FILES_FOR_OURSELVES {
-        tracing::warn!(allowed, connections_max, "fewer files may be open than connections are allowed");
+        tracing::warn!(
+            allowed,
+            connections_max,
+            "fewer files may be open than connections are allowed"
+        );
     }
 }

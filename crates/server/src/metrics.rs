@@ -5,8 +5,12 @@ use std::sync::LazyLock;
 
 /// Always 1; the version is the label.
 pub static BUILD_INFO: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    register_int_gauge_vec!("muster_build_info", "Always 1; the label says which version runs", &["version"])
-        .expect("registered once")
+    register_int_gauge_vec!(
+        "muster_build_info",
+        "Always 1; the label says which version runs",
+        &["version"]
+    )
+    .expect("registered once")
 });
 
 pub static START_SECONDS: LazyLock<Gauge> = LazyLock::new(|| {
@@ -18,5 +22,6 @@ pub static START_SECONDS: LazyLock<Gauge> = LazyLock::new(|| {
 });
 
 pub static OPEN_FILES_MAX: LazyLock<IntGauge> = LazyLock::new(|| {
-    register_int_gauge!("muster_open_files_max", "Files and sockets the process may have open").expect("registered once")
+    register_int_gauge!("muster_open_files_max", "Files and sockets the process may have open")
+        .expect("registered once")
 });

@@ -57,10 +57,23 @@ impl Settings {
         );
 
         let prefix = &self.http.prefix;
-        let shape = prefix.is_empty() || prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains(['?', '#', ' ']);
-        refuse_if(!shape, "http.prefix", "must be empty, or begin with / and not end in it");
-        refuse_if(self.http.body_bytes_max < 1024, "http.body_bytes_max", "must be 1024 or more");
-        refuse_if(self.http.connections_max == 0, "http.connections_max", "must be above 0");
+        let shape =
+            prefix.is_empty() || prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains(['?', '#', ' ']);
+        refuse_if(
+            !shape,
+            "http.prefix",
+            "must be empty, or begin with / and not end in it",
+        );
+        refuse_if(
+            self.http.body_bytes_max < 1024,
+            "http.body_bytes_max",
+            "must be 1024 or more",
+        );
+        refuse_if(
+            self.http.connections_max == 0,
+            "http.connections_max",
+            "must be above 0",
+        );
         refuse_if(
             self.http.write_timeout_ms < self.raft.election_max_ms,
             "http.write_timeout_ms",
@@ -84,7 +97,11 @@ impl Settings {
             "raft.snapshot_every_entries",
             "must be above 0",
         );
-        refuse_if(raft.proposals_waiting_max == 0, "raft.proposals_waiting_max", "must be above 0");
+        refuse_if(
+            raft.proposals_waiting_max == 0,
+            "raft.proposals_waiting_max",
+            "must be above 0",
+        );
         refuse_if(
             self.persistent.checkpoint_every_ms == 0,
             "persistent.checkpoint_every_ms",
@@ -92,16 +109,32 @@ impl Settings {
         );
 
         let ephemeral = &self.ephemeral;
-        refuse_if(ephemeral.digest_every_ms == 0, "ephemeral.digest_every_ms", "must be above 0");
-        refuse_if(ephemeral.seen_every_ms == 0, "ephemeral.seen_every_ms", "must be above 0");
+        refuse_if(
+            ephemeral.digest_every_ms == 0,
+            "ephemeral.digest_every_ms",
+            "must be above 0",
+        );
+        refuse_if(
+            ephemeral.seen_every_ms == 0,
+            "ephemeral.seen_every_ms",
+            "must be above 0",
+        );
         refuse_if(
             ephemeral.tombstone_kept_ms < 60_000,
             "ephemeral.tombstone_kept_ms",
             "must be 60000 or more: a shorter cut would bring removed instances back",
         );
-        refuse_if(ephemeral.instances_max == 0, "ephemeral.instances_max", "must be above 0");
+        refuse_if(
+            ephemeral.instances_max == 0,
+            "ephemeral.instances_max",
+            "must be above 0",
+        );
 
-        refuse_if(self.membership.ping_every_ms == 0, "membership.ping_every_ms", "must be above 0");
+        refuse_if(
+            self.membership.ping_every_ms == 0,
+            "membership.ping_every_ms",
+            "must be above 0",
+        );
         refuse_if(
             self.membership.dead_after_ms < 3 * self.membership.ping_every_ms,
             "membership.dead_after_ms",
@@ -119,7 +152,11 @@ impl Settings {
             "push.subscription_kept_ms",
             "must be 90000 or more: idle clients poll once a minute",
         );
-        refuse_if(push.retries_ms.len() > 10, "push.retries_ms", "must be ten waits or fewer");
+        refuse_if(
+            push.retries_ms.len() > 10,
+            "push.retries_ms",
+            "must be ten waits or fewer",
+        );
         refuse_if(self.naming.probes_max == 0, "naming.probes_max", "must be above 0");
         if let Err(error) = self.log.filter.parse::<tracing_subscriber::filter::targets::Targets>()
             && self.log.filter.parse::<tracing_subscriber::EnvFilter>().is_err()
@@ -171,8 +208,14 @@ mod tests {
         assert_eq!(refused(|s| s.http.prefix = "nacos/".to_owned()), ["http.prefix"]);
         assert_eq!(refused(|s| s.http.prefix = String::new()), [""; 0]);
         assert_eq!(refused(|s| s.raft.election_max_ms = 400), ["raft.election_min_ms"]);
-        assert_eq!(refused(|s| s.membership.dead_after_ms = 1_000), ["membership.dead_after_ms"]);
-        assert_eq!(refused(|s| s.push.subscription_kept_ms = 10_000), ["push.subscription_kept_ms"]);
+        assert_eq!(
+            refused(|s| s.membership.dead_after_ms = 1_000),
+            ["membership.dead_after_ms"]
+        );
+        assert_eq!(
+            refused(|s| s.push.subscription_kept_ms = 10_000),
+            ["push.subscription_kept_ms"]
+        );
         assert_eq!(refused(|s| s.join = true), ["members", "join"]);
         assert_eq!(refused(|s| s.listen.set_port(65_000)), ["listen"]);
         assert_eq!(refused(|s| s.log.filter = "a=b=c".to_owned()), ["log.filter"]);

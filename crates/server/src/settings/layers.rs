@@ -34,9 +34,9 @@ pub struct Layers {
     defaults: Figment,
 }
 
-impl Layers {
+impl Default for Layers {
     /// The defaults alone.
-    pub fn new() -> Self {
+    fn default() -> Self {
         let defaults = Figment::from(Serialized::defaults(Settings::default()));
         Self {
             figment: Figment::from(Named {
@@ -46,7 +46,9 @@ impl Layers {
             defaults,
         }
     }
+}
 
+impl Layers {
     /// Lays a file over what is there.
     ///
     /// # Errors
@@ -125,7 +127,11 @@ impl Layers {
             .into_iter()
             .map(|(key, why)| self.problem_at(key, why))
             .collect();
-        if problems.is_empty() { Ok(settings) } else { Err(LoadError::Settings(problems)) }
+        if problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(LoadError::Settings(problems))
+        }
     }
 
     /// Where the value of a key comes from.
@@ -216,7 +222,7 @@ mod tests {
     use super::*;
 
     fn environment(variables: &[(&str, &str)]) -> Layers {
-        Layers::new().environment(variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+        Layers::default().environment(variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
     }
 
     fn refusal(layers: &Layers) -> String {
@@ -225,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_a_node_on_loopback() {
-        let settings = Layers::new().load().unwrap();
+        let settings = Layers::default().load().unwrap();
         assert_eq!(settings, Settings::default());
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8848");
     }
@@ -234,8 +240,12 @@ mod tests {
     fn flags_go_over_environment_over_file_over_defaults() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("muster.toml");
-        std::fs::write(&file, "id = 2\ncluster_name = \"file\"\ndata_dir = \"f\"\n[http]\nprefix = \"/f\"\n").unwrap();
-        let settings = Layers::new()
+        std::fs::write(
+            &file,
+            "id = 2\ncluster_name = \"file\"\ndata_dir = \"f\"\n[http]\nprefix = \"/f\"\n",
+        )
+        .unwrap();
+        let settings = Layers::default()
             .file(&file)
             .unwrap()
             .environment([
@@ -247,7 +257,11 @@ mod tests {
             .load()
             .unwrap();
         assert_eq!(
-            (settings.id, settings.cluster_name.as_str(), settings.http.prefix.as_str()),
+            (
+                settings.id,
+                settings.cluster_name.as_str(),
+                settings.http.prefix.as_str()
+            ),
             (2, "42", "/flag")
         );
         assert_eq!(settings.data_dir, PathBuf::from("f"));
@@ -256,7 +270,7 @@ mod tests {
     #[test]
     fn members_are_written_with_commas_or_as_a_list() {
         let members = "1@127.0.0.1:8848,2@127.0.0.1:8858,3@127.0.0.1:8868";
-        let by_flag = Layers::new().flag("--members", "members", members).load().unwrap();
+        let by_flag = Layers::default().flag("--members", "members", members).load().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("muster.toml");
         std::fs::write(
@@ -264,7 +278,7 @@ mod tests {
             "members = [\"1@127.0.0.1:8848\", \"2@127.0.0.1:8858\", \"3@127.0.0.1:8868\"]",
         )
         .unwrap();
-        let by_file = Layers::new().file(&file).unwrap().load().unwrap();
+        let by_file = Layers::default().file(&file).unwrap().load().unwrap();
         assert_eq!(by_flag, by_file);
         assert_eq!(by_flag.members.members().len(), 3);
     }
@@ -276,9 +290,9 @@ mod tests {
             said.contains("http.prefx = \"/x\" (environment variable MUSTER_HTTP__PREFX)"),
             "{said}"
         );
-        let said = refusal(&Layers::new().flag("--set", "nothing", "1"));
+        let said = refusal(&Layers::default().flag("--set", "nothing", "1"));
         assert!(said.contains("nothing = 1 (flag --set)"), "{said}");
-        let said = refusal(&Layers::new().flag("--set", "a..b", "1"));
+        let said = refusal(&Layers::default().flag("--set", "a..b", "1"));
         assert!(said.contains("a..b"), "{said}");
     }
 
@@ -287,7 +301,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("muster.toml");
         std::fs::write(&file, "[raft]\nheartbeat_ms = \"soon\"\n").unwrap();
-        let said = refusal(&Layers::new().file(&file).unwrap());
+        let said = refusal(&Layers::default().file(&file).unwrap());
         assert!(said.contains("raft.heartbeat_ms = \"soon\""), "{said}");
         assert!(said.contains("muster.toml"), "{said}");
         for (key, value) in [
@@ -298,7 +312,7 @@ mod tests {
             ("id", "-1"),
             ("push.retries_ms", "1000,x"),
         ] {
-            let said = refusal(&Layers::new().flag("--set", key, value));
+            let said = refusal(&Layers::default().flag("--set", key, value));
             assert!(said.contains(key) && said.contains("flag --set"), "{key}: {said}");
         }
     }
@@ -310,7 +324,11 @@ mod tests {
             said.contains("raft.election_min_ms = 2000 (environment variable MUSTER_RAFT__ELECTION_MIN_MS)"),
             "{said}"
         );
-        let said = refusal(&Layers::new().flag("--id", "id", "4").flag("--members", "members", "1@a:8848"));
+        let said = refusal(
+            &Layers::default()
+                .flag("--id", "id", "4")
+                .flag("--members", "members", "1@a:8848"),
+        );
         assert!(said.contains("id = 4"), "{said}");
     }
 
@@ -318,16 +336,19 @@ mod tests {
     fn a_file_that_is_missing_or_no_toml_is_refused_by_its_path() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("muster.toml");
-        let missing = Layers::new().file(&file).err().unwrap().to_string();
+        let missing = Layers::default().file(&file).err().unwrap().to_string();
         assert!(missing.contains("muster.toml"), "{missing}");
         std::fs::write(&file, "id = = 2").unwrap();
-        let broken = Layers::new().file(&file).err().unwrap().to_string();
+        let broken = Layers::default().file(&file).err().unwrap().to_string();
         assert!(broken.contains("muster.toml"), "{broken}");
     }
 
     #[test]
     fn rust_log_sets_the_filter_unless_ours_does() {
-        assert_eq!(environment(&[("RUST_LOG", "debug")]).load().unwrap().log.filter, "debug");
+        assert_eq!(
+            environment(&[("RUST_LOG", "debug")]).load().unwrap().log.filter,
+            "debug"
+        );
         let both = environment(&[("RUST_LOG", "debug"), ("MUSTER_LOG__FILTER", "warn")]);
         assert_eq!(both.load().unwrap().log.filter, "warn");
     }

@@ -81,7 +81,11 @@ pub(super) fn parse_member(text: &str) -> Result<Member, MemberListError> {
     }
     let main_port = port(
         main_port,
-        if peer_port.is_some() { u16::MAX } else { u16::MAX - PEER_PORT_OFFSET },
+        if peer_port.is_some() {
+            u16::MAX
+        } else {
+            u16::MAX - PEER_PORT_OFFSET
+        },
     )?;
     let peer_port = peer_port.unwrap_or(main_port.saturating_add(PEER_PORT_OFFSET));
     Ok(Member {
@@ -165,7 +169,17 @@ mod tests {
 
     #[test]
     fn what_is_not_a_member_is_refused_with_the_text_in_the_message() {
-        for wrong in ["10.0.0.1:8848", "x@h:1", "0@h:1", "1@h", "1@:8848", "1@h:0", "1@h:65000", "1@::1:8848", "1@h h:1"] {
+        for wrong in [
+            "10.0.0.1:8848",
+            "x@h:1",
+            "0@h:1",
+            "1@h",
+            "1@:8848",
+            "1@h:0",
+            "1@h:65000",
+            "1@::1:8848",
+            "1@h h:1",
+        ] {
             let error = parse_member(wrong).unwrap_err().to_string();
             assert!(error.contains(wrong), "{error}");
         }

@@ -51,14 +51,20 @@ impl Settings {
 
     /// All members as configured, this one included.
     pub fn configured_members(&self) -> Vec<Member> {
-        if self.standalone() { vec![self.local_member()] } else { self.members.members().to_vec() }
+        if self.standalone() {
+            vec![self.local_member()]
+        } else {
+            self.members.members().to_vec()
+        }
     }
 
     /// What keeps clusters apart on the wire: FNV-1a of the cluster's name (the list of members changes, the name stays).
     pub fn cluster_hash(&self) -> u64 {
         self.cluster_name
             .bytes()
-            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            })
     }
 
     pub fn http(&self) -> muster_api::http::Config {
@@ -84,7 +90,11 @@ impl Settings {
         muster_consensus::Config {
             data_dir: self.data_dir.join("raft"),
             local: self.local_member(),
-            founders: if self.join { Vec::new() } else { self.configured_members() },
+            founders: if self.join {
+                Vec::new()
+            } else {
+                self.configured_members()
+            },
             sync: match self.raft.sync {
                 RaftSync::Always => muster_consensus::Sync::Always,
                 RaftSync::Never => muster_consensus::Sync::Never,
@@ -149,8 +159,10 @@ mod tests {
 
     #[test]
     fn a_standalone_node_is_a_group_of_one() {
-        let mut settings = Settings::default();
-        settings.listen = "0.0.0.0:9000".parse().unwrap();
+        let settings = Settings {
+            listen: "0.0.0.0:9000".parse().unwrap(),
+            ..Settings::default()
+        };
         let founders = settings.consensus().founders;
         assert_eq!(founders.len(), 1);
         assert_eq!(founders[0].client_address, "127.0.0.1:9000");

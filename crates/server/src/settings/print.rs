@@ -78,15 +78,27 @@ pub fn config_page() -> String {
     let mut page = String::from(HEAD);
     for (name, about, fields) in sections() {
         let about = about.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
-        let title = if name.is_empty() { "Top of the file".to_owned() } else { format!("`[{name}]`") };
-        let _ = writeln!(page, "\n## {title}\n\n{about}\n\n| key | default | meaning |\n| --- | --- | --- |");
+        let title = if name.is_empty() {
+            "Top of the file".to_owned()
+        } else {
+            format!("`[{name}]`")
+        };
+        let _ = writeln!(
+            page,
+            "\n## {title}\n\n{about}\n\n| key | default | meaning |\n| --- | --- | --- |"
+        );
         for (_, field, value) in keys_of(&tree, name, fields) {
             let default = match value {
                 Value::Null => "unset".to_owned(),
                 value => format!("`{}`", toml_of(value)),
             };
             let meaning = field.about.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
-            let _ = writeln!(page, "| `{}` | {default} | {} |", field.name, meaning.replace('|', "\\|"));
+            let _ = writeln!(
+                page,
+                "| `{}` | {default} | {} |",
+                field.name,
+                meaning.replace('|', "\\|")
+            );
         }
     }
     page
@@ -113,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_reads_back_as_the_same_settings() {
-        let layers = Layers::new()
+        let layers = Layers::default()
             .flag("--members", "members", "1@h:8848,2@h:8858,3@h:8868")
             .flag("--set", "push.retries_ms", "5,6")
             .flag("--set", "cluster_name", "a \"quoted\" \\ name");
@@ -121,7 +133,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("printed.toml");
         std::fs::write(&file, print_effective(&settings, &layers)).unwrap();
-        assert_eq!(Layers::new().file(&file).unwrap().load().unwrap(), settings);
+        assert_eq!(Layers::default().file(&file).unwrap().load().unwrap(), settings);
     }
 
     #[test]

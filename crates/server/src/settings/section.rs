@@ -1,10 +1,10 @@
 //! One section of the tree, its defaults and its documentation from a single text.
 
 /// A key of a section, for the generated page.
-pub struct Field {
-    pub name: &'static str,
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
     /// The doc comment, line by line.
-    pub about: &'static [&'static str],
+    pub(crate) about: &'static [&'static str],
 }
 
 /// Declares a section: a struct whose fields have a default each. The doc comments become the page `docs/config.md`, so
