@@ -1,5 +1,7 @@
 //! The HTTP door.
 
+mod admin;
+
 use muster_naming::Naming;
 use muster_runtime::{Clock, Shutdown, Tasks};
 use std::net::SocketAddr;
