@@ -4,7 +4,7 @@ use muster_model::{ClusterSettings, HealthChecker, Instance, Metadata, ServiceKe
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::BTreeMap;
 
-use crate::grouped_name;
+use crate::{grouped_name, instance_id};
 
 /// Metadata as a JSON object.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,27 +70,16 @@ pub struct InstanceDetail {
     metadata: Pairs,
 }
 
-/// `IP#PORT#CLUSTER#GROUP@@NAME`, what the `simple` generator of Nacos makes.
-pub fn simple_instance_id(service: &ServiceKey, instance: &Instance) -> String {
-    format!(
-        "{}#{}#{}#{}",
-        instance.key.host,
-        instance.key.port,
-        instance.cluster,
-        grouped_name(service)
-    )
-}
-
 impl InstanceDetail {
     pub fn new(service: &ServiceKey, instance: &Instance) -> Self {
         Self {
-            service: grouped_name(service),
+            service: grouped_name(service).to_string(),
             ip: instance.key.host.to_string(),
             port: instance.key.port,
             cluster_name: instance.cluster.to_string(),
             weight: instance.weight.get(),
             healthy: instance.healthy,
-            instance_id: simple_instance_id(service, instance),
+            instance_id: instance_id(service, instance).to_string(),
             metadata: Pairs(instance.metadata.clone()),
         }
     }
@@ -120,7 +109,7 @@ impl CatalogHost {
     pub fn new(service: &ServiceKey, instance: &Instance) -> Self {
         let timings = instance.timings();
         Self {
-            instance_id: simple_instance_id(service, instance),
+            instance_id: instance_id(service, instance).to_string(),
             ip: instance.key.host.to_string(),
             port: instance.key.port,
             weight: instance.weight.get(),
@@ -129,7 +118,7 @@ impl CatalogHost {
             enabled: instance.enabled,
             ephemeral: instance.kind == muster_model::Kind::Ephemeral,
             cluster_name: instance.cluster.to_string(),
-            service_name: grouped_name(service),
+            service_name: grouped_name(service).to_string(),
             metadata: Pairs(instance.metadata.clone()),
             instance_heart_beat_interval: timings.interval.as_millis() as u64,
             instance_heart_beat_time_out: timings.timeout.as_millis() as u64,
@@ -257,7 +246,7 @@ pub struct CatalogService {
 
 impl CatalogService {
     pub fn new(snapshot: &ServiceSnapshot) -> Self {
-        let service_name = grouped_name(&snapshot.key);
+        let service_name = grouped_name(&snapshot.key).to_string();
         Self {
             service: CatalogServiceHead {
                 name: snapshot.key.name().to_string(),

@@ -16,11 +16,6 @@ pub enum ServiceParam {
     Declared,
 }
 
-/// `GROUP@@name`.
-pub fn grouped_name(service: &ServiceKey) -> String {
-    format!("{}{SPLITTER}{}", service.group(), service.name())
-}
-
 /// The namespace of a request; `public` if it names none.
 ///
 /// # Errors
