@@ -8,6 +8,7 @@
 //! Bytes that are not UTF-8 are read as U+FFFD, as Java reads them; no name may hold that character, so such a name is
 //! refused, while free text (metadata) keeps it.
 
+mod agent;
 pub mod answers;
 mod beat;
 mod checker;
@@ -18,7 +19,9 @@ mod loose;
 mod metadata_form;
 mod refusal;
 mod service_name;
+mod udp;
 
+pub use agent::{Agent, AgentFamily, DATAGRAM_BYTES_MAX};
 pub use beat::{BeatForm, parse_beat};
 pub use checker::parse_checker;
 pub use form::Form;
@@ -29,3 +32,4 @@ pub use refusal::Refusal;
 pub use service_name::{
     ServiceParam, check_cluster_filter, group_of, namespace_of, parse_grouped, service_of, service_of_parts,
 };
+pub use udp::{ACK_BYTES_MAX, datagram, parse_ack};
