@@ -126,7 +126,10 @@ impl Route {
 /// The first of `of` whose method fits; `HEAD` asks as `GET` does.
 fn by_method(method: &Method, of: &[(Method, Route)]) -> (Route, bool) {
     let asked = if *method == Method::HEAD { &Method::GET } else { method };
-    let route = of.iter().find(|(m, _)| m == asked).map_or(Route::Unknown, |(_, route)| *route);
+    let route = of
+        .iter()
+        .find(|(m, _)| m == asked)
+        .map_or(Route::Unknown, |(_, route)| *route);
     (route, true)
 }
 
