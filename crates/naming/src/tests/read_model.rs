@@ -113,7 +113,7 @@ async fn a_change_while_subscribing_is_told() {
     let (seen, subscribed) = bed.naming.subscribe(&bed.context(), subscription(&s), info());
     assert_eq!(subscribed, Subscribed::Pushed);
     assert!(seen.instances.is_empty());
-    assert_eq!(bed.recorder.take_changed(), [s.clone()]);
+    assert_eq!(bed.recorder.take_changed(), std::slice::from_ref(&s));
     assert!(bed.changes.newest(&s).revision > seen.revision);
 }
 
