@@ -40,13 +40,16 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Makes the push from the read model that it asks for snapshots.
+pub type MakePush = Box<dyn FnOnce(Changes, &Tasks) -> Push>;
+
 /// What a [`Testbed`] is made of; `Default` is right for most tests.
 #[derive(Default)]
 pub struct Parts {
     pub config: Config,
     pub clock: Clock,
     /// Makes the push from the read model; none records instead, see [`Testbed::recorder`].
-    pub push: Option<Box<dyn FnOnce(Changes, &Tasks) -> Push>>,
+    pub push: Option<MakePush>,
     pub membership: Option<Membership>,
 }
 

@@ -1,0 +1,1 @@
+//! The dialect over a real loopback socket.
