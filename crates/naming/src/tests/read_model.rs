@@ -4,7 +4,7 @@ use crate::stores::{EphemeralStore, Stores};
 use crate::testing::{MemoryEphemeral, MemoryPersistent, Parts, Recorder, Testbed, instance, key, service, trace};
 use crate::{Config, Error, ServiceFilter};
 use muster_model::{ChangeSink, Kind, NamespaceId, ServiceSettings};
-use muster_push::{Snapshots, Subscribed};
+use muster_push::{Push, Snapshots, Subscribed};
 use muster_runtime::{Clock, HybridClock};
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -274,6 +274,49 @@ async fn created_services_are_listed_empty_and_emptied_ones_are_not() {
         (counts.services, counts.persistent_instances, counts.ephemeral_instances),
         (2, 1, 0)
     );
+}
+
+struct Count(std::sync::Mutex<Vec<u64>>);
+
+impl muster_push::Sink for Count {
+    fn deliver(&self, delivery: &muster_push::Delivery) -> muster_push::Handed {
+        self.0.lock().unwrap().push(delivery.snapshot.revision);
+        muster_push::Handed::Sent
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn push_delivers_changes_once_and_equal_ones_never() {
+    let sent = Arc::new(Count(std::sync::Mutex::default()));
+    let sink = sent.clone();
+    let bed = Testbed::start_with(Parts {
+        push: Some(Box::new(move |changes, tasks| {
+            let config = muster_push::Config {
+                retries: vec![Duration::from_secs(3_600)],
+                ..muster_push::Config::default()
+            };
+            let push = Push::start(config, Arc::new(changes), sink, Clock::system(), tasks);
+            push.open();
+            push
+        })),
+        ..Parts::default()
+    });
+    let (s, context) = (service("s"), bed.context());
+    let (seen, _) = bed.naming.subscribe(&context, subscription(&s), info());
+    bed.naming
+        .register(&context, &s, instance("h:1", Kind::Persistent))
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for _ in 0..1_000 {
+        bed.naming
+            .register(&context, &s, instance("h:1", Kind::Persistent))
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(*sent.0.lock().unwrap(), [seen.revision + 1]);
+    assert_eq!(bed.naming.counts().subscriptions, 1);
 }
 
 #[derive(Clone, Debug)]
