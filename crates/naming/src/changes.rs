@@ -148,10 +148,11 @@ impl ReadModel {
 
     /// The list as the stores hold it now.
     pub(crate) fn snapshot(&self, service: &ServiceKey) -> Arc<ServiceSnapshot> {
-        match self.find(service) {
-            Some(slot) => self.newest_of(&slot),
-            None => self.unknown(service),
+        // The path of every query: no count of the slot is touched.
+        if let Some(slot) = self.slots.pin().get(service) {
+            return self.newest_of(slot);
         }
+        self.unknown(service)
     }
 
     /// As [`ReadModel::snapshot`], and the service keeps a slot; `None` if there is no room for one.

@@ -9,6 +9,7 @@ use muster_runtime::{Clock, HybridClock};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const SWEEP: Duration = Duration::from_secs(11);
@@ -59,6 +60,51 @@ async fn writers_on_many_threads_each_read_their_own_write() {
         }
     });
     assert_eq!(bed.naming.counts().instances, 4 * 299);
+}
+
+#[tokio::test]
+async fn dropping_slots_under_writers_loses_no_change_and_turns_no_stamp_back() {
+    let bed = Testbed::start();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let sweeper = scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                bed.naming.model().drop_vacant();
+            }
+        });
+        let writers: Vec<_> = (0..3)
+            .map(|writer| {
+                let bed = &bed;
+                scope.spawn(move || {
+                    let s = service(&format!("s{writer}"));
+                    let mut last = (0, 0);
+                    for _ in 0..500 {
+                        for listed in [1, 0] {
+                            if listed == 1 {
+                                bed.ephemeral.register(&s, instance("h:1", Kind::Ephemeral)).unwrap();
+                            } else {
+                                bed.ephemeral.deregister(&s, &key("h:1"));
+                            }
+                            let snapshot = bed.naming.snapshot(&s);
+                            assert_eq!(snapshot.instances.len(), listed);
+                            let now = (snapshot.revision, snapshot.stamp_ms);
+                            // A dropped slot may come back with the empty list it went with.
+                            let later = now.0 > last.0 && now.1 > last.1;
+                            assert!(later || (listed == 0 && now.1 >= last.1), "{now:?} after {last:?}");
+                            last = now;
+                        }
+                    }
+                })
+            })
+            .collect();
+        let ended: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
+        stop.store(true, Ordering::Relaxed);
+        sweeper.join().unwrap();
+        ended.into_iter().for_each(|ended| ended.unwrap());
+    });
+    bed.naming.model().fold_all();
+    bed.naming.model().drop_vacant();
+    assert_eq!((bed.naming.model().slots_kept(), bed.naming.counts().instances), (0, 0));
 }
 
 #[tokio::test]
