@@ -1,0 +1,64 @@
+use crate::{SubscriptionInfo, SubscriptionKey};
+use muster_model::{ServiceKey, ServiceSnapshot};
+use std::sync::Arc;
+
+/// One delivery to one subscriber.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    pub key: Arc<SubscriptionKey>,
+    pub info: Arc<SubscriptionInfo>,
+    pub snapshot: Arc<ServiceSnapshot>,
+    /// Comes back in the ack. Strictly increasing per node, below 2^53 (JavaScript clients round above it). Deliveries
+    /// of one snapshot to one cluster filter share it, so that bytes can be shared; with the address it is unique.
+    pub token: u64,
+}
+
+/// What became of handing a delivery to the network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Handed {
+    Sent,
+    /// Larger than this subscriber can receive: poll-only until the list shrinks.
+    TooLarge,
+    /// The address cannot be sent to.
+    Unreachable,
+    /// The network takes nothing at this moment: tried again within milliseconds.
+    Busy,
+}
+
+/// Carries deliveries out. Must not block.
+pub trait Sink: Send + Sync + 'static {
+    fn deliver(&self, delivery: &Delivery) -> Handed;
+}
+
+/// Gives the newest list of a service; asked right before each delivery.
+pub trait Snapshots: Send + Sync + 'static {
+    fn newest(&self, service: &ServiceKey) -> Arc<ServiceSnapshot>;
+}
+
+/// Which of a service's lists: enough to tell newer from older.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Mark {
+    revision: u64,
+    stamp_ms: u64,
+}
+
+impl Mark {
+    pub(crate) fn of(snapshot: &ServiceSnapshot) -> Self {
+        Self {
+            revision: snapshot.revision,
+            stamp_ms: snapshot.stamp_ms,
+        }
+    }
+
+    /// Revisions decide. Where they went back because the service was forgotten and counted anew, the stamp does, which
+    /// never goes back on a node.
+    pub(crate) fn is_newer_than(self, other: Self) -> bool {
+        self.revision > other.revision || (self.revision < other.revision && self.stamp_ms > other.stamp_ms)
+    }
+
+    pub(crate) fn raise(&mut self, to: Self) {
+        if to.is_newer_than(*self) {
+            *self = to;
+        }
+    }
+}
