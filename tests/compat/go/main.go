@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"sort"
 	"strconv"
 	"strings"
@@ -473,7 +474,19 @@ func mixed() {
 	}
 }
 
+// checkVersion refuses to speak for another version than the one built in.
+func checkVersion() {
+	build, _ := debug.ReadBuildInfo()
+	for _, dependency := range build.Deps {
+		if dependency.Path == "github.com/nacos-group/nacos-sdk-go" && dependency.Version == "v"+os.Getenv("COMPAT_VERSION") {
+			return
+		}
+	}
+	panic("the client built in is not " + os.Getenv("COMPAT_VERSION"))
+}
+
 func main() {
+	checkVersion()
 	if os.Args[1] != "hold" {
 		listen()
 	}

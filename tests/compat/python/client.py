@@ -2,6 +2,7 @@
 COMPAT_NODES=a,b,c  COMPAT_RUN=word  COMPAT_IP=address  COMPAT_PORT=first port of its own  COMPAT_VERSION=0.1.17|1.0.0
 """
 
+import importlib.metadata
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ RUN = os.environ["COMPAT_RUN"]
 IP = os.environ["COMPAT_IP"]
 PORT = int(os.environ["COMPAT_PORT"])
 VERSION = os.environ["COMPAT_VERSION"]
+check(importlib.metadata.version("nacos-sdk-python") == VERSION, "the client installed is not %s" % VERSION)
 # This client sends beats only when told how often; 5 s is what the others take from the server.
 BEAT_S = 5
 # Its subscription asks every 7 s, its default; there is no push to it.

@@ -31,6 +31,8 @@ final class Report {
     }
 
     static final class Failed extends Exception {
+        private static final long serialVersionUID = 1;
+
         Failed(String message) {
             super(message);
         }
