@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::nodes::Nodes;
+use super::nodes::{Nodes, get};
 use super::program::{Program, Said, Setting};
 use super::report::Report;
 use super::steps::Client;
@@ -100,7 +100,7 @@ impl Scene {
     /// Kills a node once every client has settled, and starts it again once every client has seen what it came to see.
     pub(super) fn failover(&mut self, clients: &[&'static Client], report: &mut Report) -> Result<()> {
         let mut cast = self.cast(clients, "failover", |_| self.nodes.addresses.clone())?;
-        let victim = self.leader().unwrap_or(0);
+        let victim = self.leader().context("no node says who leads")?;
         let mut playing = vec![true; clients.len()];
         let mut asked: Vec<Option<String>> = vec![None; clients.len()];
         while playing.contains(&true) {
@@ -132,9 +132,12 @@ impl Scene {
         Ok(())
     }
 
-    /// Which node leads, as the nodes say themselves: losing that one is the hardest case.
+    /// Which node leads, as a node says: losing that one is the hardest case.
     fn leader(&self) -> Option<usize> {
-        None
+        let answer = get(&self.nodes.addresses[0], "/nacos/v3/admin/muster/cluster").ok()?;
+        let status: Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
+        let id = usize::try_from(status.get("leader")?.as_u64()?).ok()?;
+        (1..=3).contains(&id).then(|| id - 1)
     }
 
     /// Notes what is missing, and prints what may tell why.
