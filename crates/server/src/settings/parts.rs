@@ -124,6 +124,7 @@ impl Settings {
             instances_max: self.ephemeral.instances_max,
             warm_dir: self.ephemeral.warm_copy.then(|| self.data_dir.join("warm")),
             force_open: self.force_open,
+            ..Default::default()
         }
     }
 
