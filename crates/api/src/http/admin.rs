@@ -5,6 +5,7 @@ use super::reply::Reply;
 use super::route::Route;
 use hyper::StatusCode;
 use muster_consensus::{MemberChangeError, ProposeError, RaftMember, Role, Status};
+use muster_membership::View;
 use muster_model::{Instance, Kind, Member, MemberId, ServiceSnapshot};
 use muster_naming::{Error, ServiceFilter};
 use muster_wire::{Refusal, ServiceParam, answers, group_of, namespace_of, service_of};
@@ -102,9 +103,28 @@ fn role_of(id: MemberId, local: MemberId, status: &Status, raft: Option<&RaftMem
 
 fn cluster(call: &Call<'_>) -> Value {
     let naming = call.naming;
-    let (status, view) = (naming.consensus().status(), naming.membership().view());
-    let (readiness, counts) = (naming.readiness(), naming.counts());
-    let now = call.door.clock.now();
+    let mut answer = node(&naming.raft_status(), &naming.membership().view(), call.door.clock.now());
+    let (readiness, counts, config) = (naming.readiness(), naming.counts(), &call.door.config);
+    let own = json!({
+        "version": config.version,
+        "standalone": config.standalone,
+        "ready": readiness.ready,
+        "reasons": readiness.reasons,
+        "digest": format!("{:016x}", naming.ephemeral().digest()),
+        "services": counts.services,
+        "ephemeral_instances": counts.ephemeral_instances,
+        "persistent_instances": counts.persistent_instances,
+        "responsible_instances": counts.responsible_instances,
+        "subscriptions": counts.subscriptions,
+    });
+    if let (Value::Object(answer), Value::Object(own)) = (&mut answer, own) {
+        answer.extend(own);
+    }
+    answer
+}
+
+/// The cluster as Raft and membership see it from here.
+fn node(status: &Status, view: &View, now: Instant) -> Value {
     let mut members: Vec<Value> = view
         .members
         .iter()
@@ -115,7 +135,7 @@ fn cluster(call: &Call<'_>) -> Value {
                 "id": id.0,
                 "client_address": seen.member.client_address,
                 "peer_address": seen.member.peer_address,
-                "role": role_of(id, view.local, &status, raft),
+                "role": role_of(id, view.local, status, raft),
                 "voter": raft.is_some_and(|member| member.voter),
                 "alive": seen.alive,
                 "ready": seen.ready,
@@ -132,7 +152,7 @@ fn cluster(call: &Call<'_>) -> Value {
                 "id": raft.member.id.0,
                 "client_address": raft.member.client_address,
                 "peer_address": raft.member.peer_address,
-                "role": role_of(raft.member.id, view.local, &status, Some(raft)),
+                "role": role_of(raft.member.id, view.local, status, Some(raft)),
                 "voter": raft.voter,
                 "alive": false,
                 "ready": false,
@@ -144,10 +164,6 @@ fn cluster(call: &Call<'_>) -> Value {
     }
     json!({
         "local": view.local.0,
-        "version": call.door.config.version,
-        "standalone": call.door.config.standalone,
-        "ready": readiness.ready,
-        "reasons": readiness.reasons,
         "role": role_name(status.role),
         "term": status.term,
         "leader": status.leader.map(|id| id.0),
@@ -160,12 +176,6 @@ fn cluster(call: &Call<'_>) -> Value {
         "fatal": status.fatal,
         "quorum": view.quorum,
         "epoch": view.epoch,
-        "digest": format!("{:016x}", naming.ephemeral().digest()),
-        "services": counts.services,
-        "ephemeral_instances": counts.ephemeral_instances,
-        "persistent_instances": counts.persistent_instances,
-        "responsible_instances": counts.responsible_instances,
-        "subscriptions": counts.subscriptions,
         "members": members,
     })
 }
@@ -273,6 +283,11 @@ fn service_row(snapshot: &ServiceSnapshot) -> Value {
     })
 }
 
+/// 0.3 as 0.3: the shortest text of the 32-bit number, not its exact value (T-46).
+fn widened(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or_else(|_| f64::from(value))
+}
+
 async fn service(call: &Call<'_>) -> Result<Value, Refused> {
     let key = service_of(&call.form, ServiceParam::Required)?;
     consistent(call).await?;
@@ -302,7 +317,7 @@ async fn service(call: &Call<'_>) -> Result<Value, Refused> {
         "name": key.name().as_str(),
         "revision": snapshot.revision,
         "stamp_ms": snapshot.stamp_ms,
-        "protect_threshold": snapshot.settings.protect_threshold,
+        "protect_threshold": widened(snapshot.settings.protect_threshold),
         "metadata": answers::Pairs(snapshot.settings.metadata.clone()),
         "clusters": clusters,
         "instances": instance_rows(&snapshot),

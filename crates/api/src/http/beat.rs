@@ -3,7 +3,6 @@
 use super::door::Call;
 use super::failure::Failure;
 use super::reply::Reply;
-use muster_model::Kind;
 use muster_naming::{Beat, BeatAnswer};
 use muster_wire::{answers, parse_beat};
 use std::time::Duration;
@@ -25,10 +24,6 @@ pub(super) fn beat(call: &Call<'_>) -> Result<Reply, Failure> {
         })
     };
     let beat = match form.instance {
-        // A persistent instance has no lease; its beats are answered well and change nothing (T-44).
-        Some(instance) if instance.kind == Kind::Persistent => {
-            return Ok(answer(RENEWED, switches.client_beat_interval));
-        }
         Some(instance) => Beat::Full(instance),
         None => Beat::Light(form.key),
     };

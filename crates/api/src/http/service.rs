@@ -9,7 +9,7 @@ use muster_naming::{Error, ServiceFilter};
 use muster_push::Listed;
 use muster_wire::{Refusal, ServiceParam, answers, group_of, grouped_name, namespace_of, parse_metadata, service_of};
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 fn threshold(text: &str) -> Result<f32, Refusal> {
     let value: f32 = text.parse().map_err(|_| Refusal::NotANumber(text.to_owned()))?;
@@ -130,9 +130,9 @@ pub(super) fn list(call: &Call<'_>) -> Result<Reply, Failure> {
 /// All names, under the key that 1.4 used and the one that 2.4 uses by mistake (T-27).
 pub(super) fn names(call: &Call<'_>) -> Result<Reply, Failure> {
     let fragment = call.form.optional("expr").unwrap_or("");
-    let namespaces: BTreeSet<NamespaceId> = match call.form.optional("namespaceId") {
-        Some(_) => BTreeSet::from([namespace_of(&call.form)?]),
-        None => namespaces(call),
+    let namespaces: Vec<NamespaceId> = match call.form.optional("namespaceId") {
+        Some(_) => vec![namespace_of(&call.form)?],
+        None => call.naming.namespaces().into_iter().map(|(id, _)| id).collect(),
     };
     let (mut bare, mut grouped, mut count) = (BTreeMap::new(), BTreeMap::new(), 0);
     for namespace in namespaces {
@@ -157,15 +157,6 @@ pub(super) fn names(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(Reply::json(
         &json!({ "services": bare, "META-INF/services": grouped, "count": count }),
     ))
-}
-
-/// The namespaces that are known to be in use, and `public`.
-fn namespaces(call: &Call<'_>) -> BTreeSet<NamespaceId> {
-    let used = call.naming.ephemeral().services();
-    used.iter()
-        .map(|service| service.namespace().clone())
-        .chain([NamespaceId::public()])
-        .collect()
 }
 
 /// Subscribers on this node. Group and name match by what they contain, as in Nacos.

@@ -363,6 +363,22 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn only_the_responsible_member_probes() {
+        let bed = Testbed::start();
+        let s = service("s");
+        bed.set_responsible(false);
+        bed.naming
+            .register(&bed.context(), &s, instance("127.0.0.1:1", Kind::Persistent))
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(bed.naming.snapshot(&s).instances[0].healthy);
+        bed.set_responsible(true);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(!bed.naming.snapshot(&s).instances[0].healthy);
+    }
+
     #[test]
     fn brackets_of_ipv6_are_taken_off() {
         let probe = probe_for(&ServiceSettings::default(), &instance("[::1]:80", Kind::Persistent)).unwrap();

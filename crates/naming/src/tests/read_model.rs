@@ -4,11 +4,12 @@ use crate::stores::{EphemeralStore, Stores};
 use crate::testing::{MemoryEphemeral, MemoryPersistent, Parts, Recorder, Testbed, instance, key, service, trace};
 use crate::{Config, Error, ServiceFilter};
 use muster_model::{ChangeSink, Kind, NamespaceId, ServiceSettings};
-use muster_push::{Snapshots, Subscribed};
+use muster_push::{Push, Snapshots, Subscribed};
 use muster_runtime::{Clock, HybridClock};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const SWEEP: Duration = Duration::from_secs(11);
@@ -59,6 +60,51 @@ async fn writers_on_many_threads_each_read_their_own_write() {
         }
     });
     assert_eq!(bed.naming.counts().instances, 4 * 299);
+}
+
+#[tokio::test]
+async fn dropping_slots_under_writers_loses_no_change_and_turns_no_stamp_back() {
+    let bed = Testbed::start();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let sweeper = scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                bed.naming.model().drop_vacant();
+            }
+        });
+        let writers: Vec<_> = (0..3)
+            .map(|writer| {
+                let bed = &bed;
+                scope.spawn(move || {
+                    let s = service(&format!("s{writer}"));
+                    let mut last = (0, 0);
+                    for _ in 0..500 {
+                        for listed in [1, 0] {
+                            if listed == 1 {
+                                bed.ephemeral.register(&s, instance("h:1", Kind::Ephemeral)).unwrap();
+                            } else {
+                                bed.ephemeral.deregister(&s, &key("h:1"));
+                            }
+                            let snapshot = bed.naming.snapshot(&s);
+                            assert_eq!(snapshot.instances.len(), listed);
+                            let now = (snapshot.revision, snapshot.stamp_ms);
+                            // A dropped slot may come back with the empty list it went with.
+                            let later = now.0 > last.0 && now.1 > last.1;
+                            assert!(later || (listed == 0 && now.1 >= last.1), "{now:?} after {last:?}");
+                            last = now;
+                        }
+                    }
+                })
+            })
+            .collect();
+        let ended: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
+        stop.store(true, Ordering::Relaxed);
+        sweeper.join().unwrap();
+        ended.into_iter().for_each(|ended| ended.unwrap());
+    });
+    bed.naming.model().fold_all();
+    bed.naming.model().drop_vacant();
+    assert_eq!((bed.naming.model().slots_kept(), bed.naming.counts().instances), (0, 0));
 }
 
 #[tokio::test]
@@ -274,6 +320,49 @@ async fn created_services_are_listed_empty_and_emptied_ones_are_not() {
         (counts.services, counts.persistent_instances, counts.ephemeral_instances),
         (2, 1, 0)
     );
+}
+
+struct Count(std::sync::Mutex<Vec<u64>>);
+
+impl muster_push::Sink for Count {
+    fn deliver(&self, delivery: &muster_push::Delivery) -> muster_push::Handed {
+        self.0.lock().unwrap().push(delivery.snapshot.revision);
+        muster_push::Handed::Sent
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn push_delivers_changes_once_and_equal_ones_never() {
+    let sent = Arc::new(Count(std::sync::Mutex::default()));
+    let sink = sent.clone();
+    let bed = Testbed::start_with(Parts {
+        push: Some(Box::new(move |changes, tasks| {
+            let config = muster_push::Config {
+                retries: vec![Duration::from_secs(3_600)],
+                ..muster_push::Config::default()
+            };
+            let push = Push::start(config, Arc::new(changes), sink, Clock::system(), tasks);
+            push.open();
+            push
+        })),
+        ..Parts::default()
+    });
+    let (s, context) = (service("s"), bed.context());
+    let (seen, _) = bed.naming.subscribe(&context, subscription(&s), info());
+    bed.naming
+        .register(&context, &s, instance("h:1", Kind::Persistent))
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for _ in 0..1_000 {
+        bed.naming
+            .register(&context, &s, instance("h:1", Kind::Persistent))
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(*sent.0.lock().unwrap(), [seen.revision + 1]);
+    assert_eq!(bed.naming.counts().subscriptions, 1);
 }
 
 #[derive(Clone, Debug)]
