@@ -83,7 +83,7 @@ async fn kill_one(cluster: &mut Cluster, victim: u64) -> anyhow::Result<()> {
     eprintln!("{} acknowledged, {refused} not, the last: {last}", acknowledged.len());
     nothing_lost(cluster, "kept", &acknowledged).await?;
     eventually(SOON, "the restarted node lists all", || {
-        all_listed(cluster, &[victim], &publisher)
+        all_listed(cluster, std::slice::from_ref(&victim), &publisher)
     })
     .await?;
     eprintln!("{} beats had to go to another node", publisher.beats_failed());
