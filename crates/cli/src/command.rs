@@ -173,7 +173,7 @@ pub enum InstanceCommand {
 pub enum ClusterCommand {
     /// Members, leader, and how far each has come
     Status,
-    /// Add a member that has been started with --join
+    /// Add a member; start it first, with itself and this cluster in its --members
     Add {
         /// id@host:port, or id@host:port/peer-port
         member: String,

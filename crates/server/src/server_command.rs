@@ -33,9 +33,6 @@ pub struct ServerFlags {
     /// The founding members, this one included: 1@host:port,2@host:port,3@host:port
     #[arg(long)]
     pub members: Option<String>,
-    /// Wait to be added to a running cluster
-    #[arg(long)]
-    pub join: bool,
     /// Members of clusters with different names refuse each other
     #[arg(long, value_name = "NAME")]
     pub cluster_name: Option<String>,
@@ -91,13 +88,8 @@ impl ServerFlags {
                 layers = layers.flag(flag, key, value);
             }
         }
-        for (flag, key, given) in [
-            ("--join", "join", self.join),
-            ("--force-open", "force_open", self.force_open),
-        ] {
-            if given {
-                layers = layers.flag(flag, key, "true");
-            }
+        if self.force_open {
+            layers = layers.flag("--force-open", "force_open", "true");
         }
         for (key, value) in &self.set {
             layers = layers.flag("--set", key, value);
@@ -155,7 +147,6 @@ mod tests {
             prefix: Some("/p".into()),
             log: Some("debug".into()),
             log_format: Some("json".into()),
-            join: true,
             force_open: true,
             set: vec![("raft.sync".into(), "never".into())],
             ..ServerFlags::default()
@@ -173,7 +164,7 @@ mod tests {
             ("c", "/p")
         );
         assert_ne!(settings.log, defaults.log);
-        assert!(settings.join && settings.force_open);
+        assert!(settings.force_open);
         assert_ne!(settings.raft.sync, defaults.raft.sync);
     }
 }

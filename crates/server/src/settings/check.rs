@@ -30,19 +30,9 @@ impl Settings {
         };
         refuse_if(self.id == 0, "id", "must be above 0");
         refuse_if(
-            !self.members.is_empty() && !self.join && self.members.find(MemberId(self.id)).is_none(),
+            !self.members.is_empty() && self.members.find(MemberId(self.id)).is_none(),
             "id",
             "is not one of `members`",
-        );
-        refuse_if(
-            self.join && self.members.find(MemberId(self.id)).is_none(),
-            "members",
-            "a node that joins names the members it is to join, and itself under its own id",
-        );
-        refuse_if(
-            self.join && self.members.members().len() < 2,
-            "join",
-            "there is nobody to join in `members`",
         );
         refuse_if(self.cluster_name.is_empty(), "cluster_name", "must not be empty");
         refuse_if(
@@ -216,7 +206,6 @@ mod tests {
             refused(|s| s.push.subscription_kept_ms = 10_000),
             ["push.subscription_kept_ms"]
         );
-        assert_eq!(refused(|s| s.join = true), ["members", "join"]);
         assert_eq!(refused(|s| s.listen.set_port(65_000)), ["listen"]);
         assert_eq!(refused(|s| s.log.filter = "a=b=c".to_owned()), ["log.filter"]);
     }

@@ -90,11 +90,7 @@ impl Settings {
         muster_consensus::Config {
             data_dir: self.data_dir.join("raft"),
             local: self.local_member(),
-            founders: if self.join {
-                Vec::new()
-            } else {
-                self.configured_members()
-            },
+            founders: self.configured_members(),
             sync: match self.raft.sync {
                 RaftSync::Always => muster_consensus::Sync::Always,
                 RaftSync::Never => muster_consensus::Sync::Never,
@@ -172,15 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_joins_founds_nothing() {
+    fn a_member_is_where_the_list_says() {
         let settings = Settings {
             id: 4,
-            join: true,
-            members: "1@a:8848,4@b:8848".parse().unwrap(),
+            members: "1@a:8848,4@b:8848/7000".parse().unwrap(),
             ..Settings::default()
         };
-        assert!(settings.consensus().founders.is_empty());
-        assert_eq!(settings.local_member().client_address, "b:8848");
+        assert_eq!(settings.consensus().founders.len(), 2);
+        assert_eq!(settings.local_member().peer_address, "b:7000");
     }
 
     #[test]

@@ -48,11 +48,10 @@ section! {
         /// clients.
         peer_listen: Option<SocketAddr> = None,
         /// The members that found the cluster, this one included, `id@host:port` with the main port of each (and
-        /// `/port` behind it where the peer port is not the main port + 1001). Empty: standalone, a group of one. Once
-        /// the cluster is founded its members are changed with `muster cluster add|remove`, not here.
+        /// `/port` behind it where the peer port is not the main port + 1001); the same on all founders. Empty:
+        /// standalone, a group of one. Once the cluster is founded its members are changed with `muster cluster
+        /// add|remove`, not here: a new node names itself and members of the running cluster, and waits to be added.
         members: MemberList = MemberList::default(),
-        /// Waits to be added to a running cluster with `muster cluster add`, and founds none.
-        join: bool = false,
         /// Answers clients even though no peer's copy of the ephemeral instances could be loaded. For disasters: lists
         /// may be short until clients have beaten again.
         force_open: bool = false,
@@ -108,9 +107,9 @@ section! {
         /// ... and this.
         election_max_ms: u64 = 1_000,
         /// Log entries after which a snapshot is written and the log before it may go.
-        snapshot_every_entries: u64 = 100_000,
+        snapshot_every_entries: u64 = 200_000,
         /// Writes waiting at this node; more are refused.
-        proposals_waiting_max: usize = 16_384,
+        proposals_waiting_max: usize = 10_000,
     }
 }
 
