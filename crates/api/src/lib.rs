@@ -1,4 +1,5 @@
 //! The dialects: HTTP v1, our own admin paths, UDP push. Decode, make one call to `naming`, encode.
 
 pub mod http;
+mod metrics;
 pub mod udp;

@@ -95,10 +95,11 @@ impl Persistent {
         let persistent = self.clone();
         let shutdown = tasks.shutdown().clone();
         tasks.spawn("persistent checkpoint", TaskKind::Contained, async move {
-            while !shutdown.has_begun() {
+            let mut last = false;
+            while !last {
                 tokio::select! {
                     () = tokio::time::sleep(every) => {}
-                    () = shutdown.begun() => {}
+                    () = shutdown.begun() => last = true,
                 }
                 if let Err(error) = persistent.checkpoint().await {
                     tracing::error!(%error, "checkpoint of the replicated state failed; the next one starts over");

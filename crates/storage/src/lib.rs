@@ -4,7 +4,6 @@
 //!   thread writes and syncs whatever waits and then tells everybody (group commit). What it has told is on disk.
 //! - [`Snapshots`] keeps whole states as files that appear complete or not at all.
 //! - [`Identity`] says whose folder it is, so that a node never takes part with the memory of another one.
-//!
 //! - [`Table`] keeps a checkpoint of the replicated state in sled, synced by ourselves.
 //!
 //! The first three reach the disk through [`Disk`], of which [`testing::FaultyDisk`] is the malicious implementation: it forgets what
@@ -23,5 +22,5 @@ pub mod testing;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use identity::{Identity, IdentityError};
 pub use log::{Done, LogConfig, LogEntry, LogError, LogState, OnFatal, Position, RaftLog, Reading, Sync, Vote};
-pub use snapshot::{SnapshotFile, SnapshotMeta, SnapshotReader, SnapshotWriter, Snapshots};
+pub use snapshot::{SnapshotFile, SnapshotMeta, SnapshotReader, SnapshotReceiver, SnapshotWriter, Snapshots};
 pub use table::{Table, TableChanges, TableConfig, TableError, TableRecord};

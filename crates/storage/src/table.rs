@@ -33,6 +33,8 @@ const REPLACE_BATCH_RECORDS: usize = 1024;
 const SLED_LOCK_ATTEMPTS: u32 = 250;
 const SLED_LOCK_PAUSE: Duration = Duration::from_millis(20);
 const SEAL_KEY: &[u8] = b"s";
+/// What a table holds before its first checkpoint.
+const NEVER_SEALED: &[u8] = b"";
 const RECORD_TAG: u8 = b'd';
 
 /// Where the table lives and what it may use.
@@ -107,16 +109,28 @@ impl Table {
             .flush_every_ms(None)
             .cache_capacity(config.cache_bytes)
             .segment_size(SEGMENT_BYTES);
+        let new = !config.dir.join("db").exists();
         let db = open_once_free(&config.dir, &options)?;
-        let generation = guarded(&config.dir, || db.get(SEAL_KEY))?
-            .map_or(Ok(0), |sealed| Seal::decode(&sealed).map(|seal| seal.generation))
-            .map_err(|reason| damaged(&config.dir, reason))?;
-        Ok(Self {
+        let mut table = Self {
             dir: config.dir.clone(),
             db,
-            generation,
+            generation: 0,
             _lock: lock,
-        })
+        };
+        if new {
+            // sled takes a file that is damaged from the start for an empty one; with a seal from the beginning on, an
+            // old table without one is known to be damaged
+            table.checkpoint(&TableChanges::default(), NEVER_SEALED)?;
+        }
+        table.generation = table.stored_seal(|seal| seal.generation)?;
+        Ok(table)
+    }
+
+    fn stored_seal<T>(&self, read: impl FnOnce(&Seal<'_>) -> T) -> Result<T, TableError> {
+        let stored = guarded(&self.dir, || self.db.get(SEAL_KEY))?;
+        let stored = stored.ok_or_else(|| damaged(&self.dir, "the seal is gone".to_owned()))?;
+        let seal = Seal::decode(&stored).map_err(|reason| damaged(&self.dir, reason))?;
+        Ok(read(&seal))
     }
 
     /// Hands every record to `visit`, in the order of key length and key, and answers the seal; `None` for an empty table.
@@ -128,10 +142,7 @@ impl Table {
         &self,
         mut visit: impl FnMut(&[u8], Vec<u8>) -> Result<(), String>,
     ) -> Result<Option<Vec<u8>>, TableError> {
-        let Some(sealed) = guarded(&self.dir, || self.db.get(SEAL_KEY))? else {
-            return Ok(None);
-        };
-        let seal = Seal::decode(&sealed).map_err(|reason| damaged(&self.dir, reason))?;
+        let seal = self.stored_seal(|seal| seal.caller.to_vec())?;
         let mut value: Option<Joined> = None;
         let mut records = self.db.scan_prefix(generation_prefix(self.generation));
         while let Some(record) = guarded(&self.dir, || records.next().transpose())? {
@@ -144,10 +155,10 @@ impl Table {
         if value.is_some() {
             return Err(damaged(&self.dir, "the last record is not whole".to_owned()));
         }
-        Ok(Some(seal.caller.to_vec()))
+        Ok((seal != NEVER_SEALED).then_some(seal))
     }
 
-    /// Writes the changes and the seal as one, and syncs. On an error nothing is known of what is on disk: the caller
+    /// Writes the changes and the seal, which may not be empty, as one, and syncs. On an error nothing is known of what is on disk: the caller
     /// starts over.
     ///
     /// # Errors
@@ -170,11 +181,7 @@ impl Table {
     ///
     /// # Errors
     /// As [`Table::checkpoint`].
-    pub fn replace(
-        &mut self,
-        records: impl Iterator<Item = TableRecord>,
-        seal: &[u8],
-    ) -> Result<(), TableError> {
+    pub fn replace(&mut self, records: impl Iterator<Item = TableRecord>, seal: &[u8]) -> Result<(), TableError> {
         let next = self.generation.wrapping_add(1);
         self.clear(next)?;
         let mut batch = Batch::default();

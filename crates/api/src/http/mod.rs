@@ -1,9 +1,37 @@
-//! The HTTP door.
+//! The HTTP door: Nacos's v1 dialect, our own admin calls, health and metrics.
+//!
+//! [`route`] says what a method and a path mean; [`door`] lets a request in (is the node serving, is the body bearable),
+//! has it answered by the file of its family, counts it, and answers 500 for a handler that panics. [`serve`] owns the
+//! listener and the connections. A handler decodes through `wire`, makes one call to `naming` and encodes.
 
+mod admin;
+mod beat;
+mod catalog;
+mod console;
+mod core_cluster;
+mod door;
+mod failure;
+mod health;
+mod instance;
+mod list;
+mod metadata_batch;
+mod operator;
+mod probe;
+mod reply;
+mod route;
+mod serve;
+mod service;
+mod spring;
+#[cfg(test)]
+mod tests;
+
+use door::Door;
 use muster_naming::Naming;
 use muster_runtime::{Clock, Shutdown, Tasks};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -23,44 +51,48 @@ pub struct Config {
 
 /// The bound HTTP server.
 pub struct HttpServer {
-    _skeleton: (),
+    listener: TcpListener,
+    local: SocketAddr,
+    door: Arc<Door>,
 }
 
 impl HttpServer {
-    /// Binds the listener. Until [`HttpServer::open`] every naming path answers 503, and `/health/live` 200.
+    /// Binds the listener. Until [`Opener::open`] every naming path answers 503, and `/health/live` 200.
     ///
     /// # Errors
     /// The address cannot be bound.
     pub async fn bind(config: Config, clock: Clock) -> std::io::Result<Self> {
-        let _ = (config, clock);
-        todo!("skeleton")
+        let listener = serve::listen(config.listen)?;
+        let local = listener.local_addr()?;
+        Ok(Self {
+            listener,
+            local,
+            door: Arc::new(Door::new(config, clock)),
+        })
     }
 
     pub fn local_addr(&self) -> SocketAddr {
-        todo!("skeleton")
+        self.local
     }
 
     /// Serves until shutdown: then stops accepting, finishes what is under way and closes, all within `drain`.
     /// `naming` arrives through [`Opener`] once the node has loaded.
     pub async fn run(self, shutdown: Shutdown, drain: Duration, tasks: Tasks) {
-        let _ = (shutdown, drain, tasks);
-        todo!("skeleton")
+        serve::run(self.listener, self.door, shutdown, drain, tasks).await;
     }
 
     pub fn opener(&self) -> Opener {
-        todo!("skeleton")
+        Opener(self.door.clone())
     }
 }
 
 /// Hands `naming` to a server that listens already.
 #[derive(Clone)]
-pub struct Opener {
-    _skeleton: (),
-}
+pub struct Opener(Arc<Door>);
 
 impl Opener {
+    /// Lets naming calls in. The first call counts.
     pub fn open(&self, naming: Naming) {
-        let _ = naming;
-        todo!("skeleton")
+        self.0.open(naming);
     }
 }

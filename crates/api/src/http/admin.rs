@@ -1,0 +1,351 @@
+#![doc = include_str!("../../../../docs/admin-api.md")]
+
+use super::door::Call;
+use super::reply::Reply;
+use super::route::Route;
+use hyper::StatusCode;
+use muster_consensus::{MemberChangeError, ProposeError, RaftMember, Role, Status};
+use muster_membership::View;
+use muster_model::{Instance, Kind, Member, MemberId, ServiceSnapshot};
+use muster_naming::{Error, ServiceFilter};
+use muster_wire::{Refusal, ServiceParam, answers, group_of, namespace_of, service_of};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// A learner may have the whole state to fetch before it votes.
+const MEMBER_CHANGE_WAIT: Duration = Duration::from_secs(60);
+const PAGE_SIZE_DEFAULT: i32 = 100;
+const PAGE_SIZE_MAX: i32 = 1_000;
+
+/// `{"error":kind,"message":…}`.
+pub(super) fn error(status: StatusCode, kind: &str, message: &str) -> Reply {
+    Reply::json_with(status, &json!({ "error": kind, "message": message }))
+}
+
+/// What ends an admin call early.
+struct Refused(StatusCode, &'static str, String);
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Refused(StatusCode::BAD_REQUEST, "bad_request", refusal.to_string())
+    }
+}
+
+impl From<ProposeError> for Refused {
+    fn from(error: ProposeError) -> Self {
+        let (status, kind) = match error {
+            ProposeError::NoLeader { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_leader"),
+            ProposeError::OutcomeUnknown { .. } => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
+            ProposeError::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            ProposeError::Stopped(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+        };
+        Refused(status, kind, error.to_string())
+    }
+}
+
+impl From<MemberChangeError> for Refused {
+    fn from(error: MemberChangeError) -> Self {
+        match error {
+            MemberChangeError::Propose(error) => error.into(),
+            MemberChangeError::Refused(text) => Refused(StatusCode::CONFLICT, "refused", text),
+        }
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Consensus(error) => error.into(),
+            other => Refused(StatusCode::INTERNAL_SERVER_ERROR, "internal", other.to_string()),
+        }
+    }
+}
+
+pub(super) async fn answer(route: Route, call: &Call<'_>) -> Reply {
+    let answered = match route {
+        Route::AdminCluster => Ok(cluster(call)),
+        Route::AdminMemberAdd => add_member(call).await,
+        Route::AdminMemberRemove => remove_member(call).await,
+        Route::AdminTransferLeader => transfer_leader(call).await,
+        Route::AdminServices => services(call).await,
+        Route::AdminService => service(call).await,
+        Route::AdminInstances => instances(call).await,
+        _ => Err(Refused(StatusCode::NOT_FOUND, "not_found", "no such path".to_owned())),
+    };
+    match answered {
+        Ok(value) => Reply::json(&value),
+        Err(Refused(status, kind, message)) => error(status, kind, &message),
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Leader => "leader",
+        Role::Follower => "follower",
+        Role::Candidate => "candidate",
+        Role::Learner => "learner",
+        Role::Stopped => "stopped",
+    }
+}
+
+/// What is known of a member's role from here.
+fn role_of(id: MemberId, local: MemberId, status: &Status, raft: Option<&RaftMember>) -> &'static str {
+    if id == local {
+        return role_name(status.role);
+    }
+    match raft {
+        None => "unknown",
+        Some(_) if status.leader == Some(id) => "leader",
+        Some(member) if member.voter => "follower",
+        Some(_) => "learner",
+    }
+}
+
+fn cluster(call: &Call<'_>) -> Value {
+    let naming = call.naming;
+    let mut answer = node(&naming.raft_status(), &naming.membership().view(), call.door.clock.now());
+    let (readiness, counts, config) = (naming.readiness(), naming.counts(), &call.door.config);
+    let own = json!({
+        "version": config.version,
+        "standalone": config.standalone,
+        "ready": readiness.ready,
+        "reasons": readiness.reasons,
+        "digest": format!("{:016x}", naming.ephemeral().digest()),
+        "services": counts.services,
+        "ephemeral_instances": counts.ephemeral_instances,
+        "persistent_instances": counts.persistent_instances,
+        "responsible_instances": counts.responsible_instances,
+        "subscriptions": counts.subscriptions,
+    });
+    if let (Value::Object(answer), Value::Object(own)) = (&mut answer, own) {
+        answer.extend(own);
+    }
+    answer
+}
+
+/// The cluster as Raft and membership see it from here.
+fn node(status: &Status, view: &View, now: Instant) -> Value {
+    let mut members: Vec<Value> = view
+        .members
+        .iter()
+        .map(|seen| {
+            let id = seen.member.id;
+            let raft = status.members.iter().find(|member| member.member.id == id);
+            json!({
+                "id": id.0,
+                "client_address": seen.member.client_address,
+                "peer_address": seen.member.peer_address,
+                "role": role_of(id, view.local, status, raft),
+                "voter": raft.is_some_and(|member| member.voter),
+                "alive": seen.alive,
+                "ready": seen.ready,
+                "last_seen_ms": seen.last_seen.map(|at| now.saturating_duration_since(at).as_millis() as u64),
+                "skew_ms": seen.skew_ms,
+                "matched_index": raft.and_then(|member| member.matched_index),
+            })
+        })
+        .collect();
+    // Members that Raft knows of and liveness does not yet.
+    for raft in &status.members {
+        if view.members.iter().all(|seen| seen.member.id != raft.member.id) {
+            members.push(json!({
+                "id": raft.member.id.0,
+                "client_address": raft.member.client_address,
+                "peer_address": raft.member.peer_address,
+                "role": role_of(raft.member.id, view.local, status, Some(raft)),
+                "voter": raft.voter,
+                "alive": false,
+                "ready": false,
+                "last_seen_ms": null,
+                "skew_ms": 0,
+                "matched_index": raft.matched_index,
+            }));
+        }
+    }
+    json!({
+        "local": view.local.0,
+        "role": role_name(status.role),
+        "term": status.term,
+        "leader": status.leader.map(|id| id.0),
+        "initialized": status.initialized,
+        "last_log_index": status.last_log_index,
+        "committed_index": status.committed_index,
+        "applied_index": status.applied_index,
+        "snapshot_index": status.snapshot_index,
+        "quorum_silent_ms": status.quorum_silent.map(|silent| silent.as_millis() as u64),
+        "fatal": status.fatal,
+        "quorum": view.quorum,
+        "epoch": view.epoch,
+        "members": members,
+    })
+}
+
+fn number(text: &str) -> Result<MemberId, Refusal> {
+    text.parse()
+        .map(MemberId)
+        .map_err(|_| Refusal::NotANumber(text.to_owned()))
+}
+
+fn address(call: &Call<'_>, name: &'static str) -> Result<String, Refusal> {
+    let text = call.form.required(name)?;
+    let well_formed = text.rsplit_once(':').is_some_and(|(host, port)| {
+        muster_model::Host::parse(host).is_ok() && port.parse::<u16>().is_ok_and(|p| p > 0)
+    });
+    if well_formed {
+        Ok(text.to_owned())
+    } else {
+        Err(Refusal::Text(format!("{name} is not of the form host:port: {text}")))
+    }
+}
+
+fn member_deadline(call: &Call<'_>) -> Instant {
+    call.context.received + MEMBER_CHANGE_WAIT
+}
+
+async fn add_member(call: &Call<'_>) -> Result<Value, Refused> {
+    let member = Member {
+        id: number(call.form.required("id")?)?,
+        client_address: address(call, "client_address")?,
+        peer_address: address(call, "peer_address")?,
+    };
+    call.naming
+        .consensus()
+        .add_member(member, member_deadline(call))
+        .await?;
+    Ok(json!({ "ok": true }))
+}
+
+async fn remove_member(call: &Call<'_>) -> Result<Value, Refused> {
+    let id = number(call.form.required("id")?)?;
+    call.naming.consensus().remove_member(id, member_deadline(call)).await?;
+    Ok(json!({ "ok": true }))
+}
+
+async fn transfer_leader(call: &Call<'_>) -> Result<Value, Refused> {
+    let to = call.form.optional("to").map(number).transpose()?;
+    let leader = call
+        .naming
+        .consensus()
+        .transfer_leader(to, call.context.deadline)
+        .await?;
+    Ok(json!({ "leader": leader.0 }))
+}
+
+/// Waits for what `consistency` asks for.
+async fn consistent(call: &Call<'_>) -> Result<(), Refused> {
+    match call.form.optional("consistency") {
+        None | Some("local") => Ok(()),
+        Some("strong") => Ok(call.naming.read_barrier(&call.context).await?),
+        Some(other) => Err(Refusal::Text(format!("consistency is local or strong, not {other}")).into()),
+    }
+}
+
+async fn services(call: &Call<'_>) -> Result<Value, Refused> {
+    let form = &call.form;
+    let group = form.optional("groupName").map(|_| group_of(form)).transpose()?;
+    let filter = ServiceFilter {
+        namespace: namespace_of(form)?,
+        group,
+    };
+    let page = form.int("pageNo")?.unwrap_or(1).max(1);
+    let size = form
+        .int("pageSize")?
+        .unwrap_or(PAGE_SIZE_DEFAULT)
+        .clamp(1, PAGE_SIZE_MAX);
+    consistent(call).await?;
+    let offset = (page as usize - 1).saturating_mul(size as usize);
+    let found = call.naming.services(&filter, offset, size as usize);
+    let rows: Vec<Value> = found
+        .services
+        .iter()
+        .map(|key| service_row(&call.naming.snapshot(key)))
+        .collect();
+    Ok(json!({
+        "namespace": filter.namespace.as_str(),
+        "total": found.total,
+        "page": page,
+        "page_size": size,
+        "services": rows,
+    }))
+}
+
+fn service_row(snapshot: &ServiceSnapshot) -> Value {
+    let count = |is: fn(&Instance) -> bool| snapshot.instances.iter().filter(|instance| is(instance)).count();
+    json!({
+        "namespace": snapshot.key.namespace().as_str(),
+        "group": snapshot.key.group().as_str(),
+        "name": snapshot.key.name().as_str(),
+        "instances": snapshot.instances.len(),
+        "healthy": count(|instance| instance.healthy),
+        "enabled": count(|instance| instance.enabled),
+        "ephemeral": count(|instance| instance.kind == Kind::Ephemeral),
+        "persistent": count(|instance| instance.kind == Kind::Persistent),
+    })
+}
+
+/// 0.3 as 0.3: the shortest text of the 32-bit number, not its exact value (T-46).
+fn widened(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or_else(|_| f64::from(value))
+}
+
+async fn service(call: &Call<'_>) -> Result<Value, Refused> {
+    let key = service_of(&call.form, ServiceParam::Required)?;
+    consistent(call).await?;
+    let snapshot = call.naming.snapshot(&key);
+    if !snapshot.exists {
+        return Err(Refused(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!("service {key} not found"),
+        ));
+    }
+    let clusters: Vec<Value> = answers::clusters_of(&snapshot)
+        .into_iter()
+        .map(|(name, settings)| {
+            json!({
+                "name": name,
+                "checker": answers::Checker(settings.checker),
+                "check_port": settings.check_port,
+                "use_instance_port": settings.use_instance_port,
+                "metadata": answers::Pairs(settings.metadata),
+            })
+        })
+        .collect();
+    Ok(json!({
+        "namespace": key.namespace().as_str(),
+        "group": key.group().as_str(),
+        "name": key.name().as_str(),
+        "revision": snapshot.revision,
+        "stamp_ms": snapshot.stamp_ms,
+        "protect_threshold": widened(snapshot.settings.protect_threshold),
+        "metadata": answers::Pairs(snapshot.settings.metadata.clone()),
+        "clusters": clusters,
+        "instances": instance_rows(&snapshot),
+        "subscribers": call.naming.push().subscriptions(&|of| *of == key).len(),
+    }))
+}
+
+async fn instances(call: &Call<'_>) -> Result<Value, Refused> {
+    let key = service_of(&call.form, ServiceParam::Required)?;
+    consistent(call).await?;
+    Ok(json!({ "instances": instance_rows(&call.naming.snapshot(&key)) }))
+}
+
+fn instance_rows(snapshot: &ServiceSnapshot) -> Vec<Value> {
+    snapshot
+        .instances
+        .iter()
+        .map(|instance| {
+            json!({
+                "ip": instance.key.host.as_str(),
+                "port": instance.key.port,
+                "cluster": instance.cluster.as_str(),
+                "kind": instance.kind.to_string(),
+                "weight": instance.weight.get(),
+                "enabled": instance.enabled,
+                "healthy": instance.healthy,
+                "metadata": answers::Pairs(instance.metadata.clone()),
+            })
+        })
+        .collect()
+}

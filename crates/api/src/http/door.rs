@@ -1,0 +1,422 @@
+//! One request from its head to its answer.
+
+use super::failure::Failure;
+use super::reply::Reply;
+use super::route::{Family, Route, Target};
+use super::{
+    Config, admin, beat, catalog, console, core_cluster, health, instance, list, metadata_batch, operator, probe,
+    service, spring,
+};
+use crate::metrics::HTTP_PANICS;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use muster_model::Principal;
+use muster_naming::{Context, Naming, Readiness};
+use muster_runtime::Clock;
+use muster_wire::{Agent, Form};
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// How long a body may take to arrive.
+const BODY_WAIT: Duration = Duration::from_secs(30);
+
+/// A node found ready is believed to be so for this long; one that is not is asked at every request.
+const READY_BELIEVED_MS: u64 = 100;
+
+/// Added to a write's own deadline before the door gives up on it.
+const WRITE_GRACE: Duration = Duration::from_secs(1);
+
+/// Lets requests in and has them answered.
+pub(super) struct Door {
+    pub(super) config: Config,
+    pub(super) clock: Clock,
+    prefix: String,
+    naming: OnceLock<Naming>,
+    opened: Instant,
+    /// Milliseconds since `opened`.
+    ready_until_ms: AtomicU64,
+}
+
+/// A request, as handlers see it.
+pub(super) struct Call<'a> {
+    pub(super) door: &'a Door,
+    pub(super) naming: &'a Naming,
+    pub(super) form: Form<'a>,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) peer: SocketAddr,
+    pub(super) context: Context,
+}
+
+impl Call<'_> {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    pub(super) fn agent(&self) -> Agent {
+        Agent::parse(self.header("user-agent"), self.header("client-version"))
+    }
+
+    pub(super) fn agent_text(&self) -> &str {
+        Agent::text(self.header("user-agent"), self.header("client-version"))
+    }
+}
+
+/// Why a body was not read.
+enum BodyError {
+    TooLarge,
+    TooSlow,
+    Broken,
+}
+
+impl Door {
+    pub(super) fn new(config: Config, clock: Clock) -> Self {
+        let opened = clock.now();
+        Self {
+            prefix: config.prefix.trim_end_matches('/').to_owned(),
+            config,
+            clock,
+            naming: OnceLock::new(),
+            opened,
+            ready_until_ms: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn open(&self, naming: Naming) {
+        if self.naming.set(naming).is_err() {
+            tracing::warn!("the HTTP door was opened twice; the first naming stays");
+        }
+    }
+
+    pub(super) fn naming(&self) -> Option<&Naming> {
+        self.naming.get()
+    }
+
+    pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
+        let received = self.clock.now();
+        let (head, body) = request.into_parts();
+        let target = Route::find(&self.prefix, &head.method, head.uri.path());
+        let handled = contained(async {
+            match self.body(&head.method, &head.headers, body).await {
+                Ok(body) => self.reply(target, &head, &body, peer, received).await,
+                Err(error) => self.bad_body(target, &error, head.uri.path()),
+            }
+        });
+        let reply = handled.await.unwrap_or_else(|Panicked| {
+            HTTP_PANICS.inc();
+            tracing::error!(route = ?target.route, "a handler panicked");
+            self.fault(target)
+        });
+        let seconds = self.clock.now().saturating_duration_since(received).as_secs_f64();
+        target.route.metrics().record(reply.outcome(), seconds);
+        let mut response = reply.into_response();
+        if matches!(target.family, Family::Naming | Family::Nacos) {
+            allow_origin(&head.headers, response.headers_mut());
+        }
+        response
+    }
+
+    async fn reply(
+        &self,
+        target: Target,
+        head: &hyper::http::request::Parts,
+        body: &[u8],
+        peer: SocketAddr,
+        received: Instant,
+    ) -> Reply {
+        let path = head.uri.path();
+        if head.method == Method::OPTIONS && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+            return Reply::text(StatusCode::OK, "");
+        }
+        if target.route == Route::Unknown {
+            return self.unknown(target, &head.method, path);
+        }
+        if let Some(reply) = probe::answer(self, target.route) {
+            return reply;
+        }
+        let Some(naming) = self.naming() else {
+            return self.not_open(target);
+        };
+        if target.family == Family::Naming
+            && let Some(reply) = self.not_serving(naming, target.route, &head.method)
+        {
+            return reply;
+        }
+        let call = Call {
+            door: self,
+            naming,
+            form: Form::parse(head.uri.query().unwrap_or("").as_bytes(), body),
+            headers: &head.headers,
+            peer,
+            context: Context {
+                principal: Principal::Anonymous,
+                received,
+                deadline: received + self.config.write_timeout,
+            },
+        };
+        if target.family == Family::Admin {
+            return admin::answer(target.route, &call).await;
+        }
+        let in_time = tokio::time::timeout(self.config.write_timeout + WRITE_GRACE, dispatch(target.route, &call));
+        match in_time.await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(failure)) => failure.into_reply(),
+            Err(_) => Reply::text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!(
+                    "caused: outcome unknown: no answer within {:?};",
+                    self.config.write_timeout
+                ),
+            ),
+        }
+    }
+
+    /// The body, if the request may have one that is a form; other kinds are left unread, as Nacos ignores them.
+    async fn body(&self, method: &Method, headers: &HeaderMap, body: Incoming) -> Result<Bytes, BodyError> {
+        let is_form = headers.get(header::CONTENT_TYPE).is_none_or(|kind| {
+            let form = b"application/x-www-form-urlencoded";
+            kind.as_bytes()
+                .get(..form.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(form))
+        });
+        let too_large = body.size_hint().lower() > self.config.body_bytes_max as u64;
+        if too_large {
+            return Err(BodyError::TooLarge);
+        }
+        if body.is_end_stream() || matches!(*method, Method::GET | Method::HEAD) || !is_form {
+            return Ok(Bytes::new());
+        }
+        let collected = Limited::new(body, self.config.body_bytes_max).collect();
+        match tokio::time::timeout(BODY_WAIT, collected).await {
+            Err(_) => Err(BodyError::TooSlow),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
+            Ok(Err(_)) => Err(BodyError::Broken),
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        }
+    }
+
+    fn bad_body(&self, target: Target, error: &BodyError, path: &str) -> Reply {
+        let (status, message) = match error {
+            BodyError::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("the body is longer than {} bytes", self.config.body_bytes_max),
+            ),
+            BodyError::TooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                format!("the body took longer than {BODY_WAIT:?}"),
+            ),
+            BodyError::Broken => (StatusCode::BAD_REQUEST, "the body is broken off".to_owned()),
+        };
+        match target.family {
+            Family::Admin if status == StatusCode::PAYLOAD_TOO_LARGE => admin::error(status, "too_large", &message),
+            Family::Admin => admin::error(status, "bad_request", &message),
+            _ => spring::error(status, &message, path, self.clock.wall_ms()),
+        }
+    }
+
+    fn unknown(&self, target: Target, method: &Method, path: &str) -> Reply {
+        let now = self.clock.wall_ms();
+        match (target.family, target.path_exists) {
+            // Also for a wrong method on a path that exists (T-32).
+            (Family::Naming, _) => spring::error(
+                StatusCode::NOT_IMPLEMENTED,
+                &format!("no such api:{method}:{path}"),
+                path,
+                now,
+            ),
+            (Family::Admin, true) => admin::error(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                &format!("{method} is not offered here"),
+            ),
+            (Family::Admin, false) => admin::error(StatusCode::NOT_FOUND, "not_found", "no such path"),
+            (_, true) => spring::error(
+                StatusCode::METHOD_NOT_ALLOWED,
+                &format!("Request method '{method}' not supported"),
+                path,
+                now,
+            ),
+            (_, false) => spring::error(StatusCode::NOT_FOUND, "No message available", path, now),
+        }
+    }
+
+    fn fault(&self, target: Target) -> Reply {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        match target.family {
+            Family::Admin => admin::error(status, "internal", "the handling of this request failed"),
+            _ => Reply::text(status, "caused: the handling of this request failed;"),
+        }
+    }
+
+    fn not_open(&self, target: Target) -> Reply {
+        match target.family {
+            Family::Admin => admin::error(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "this node is starting"),
+            _ => unavailable("STARTING", None),
+        }
+    }
+
+    /// The refusal of a node that does not serve naming calls now, or not this one.
+    fn not_serving(&self, naming: &Naming, route: Route, method: &Method) -> Option<Reply> {
+        // Else nobody could ever take `overriddenServerStatus` back.
+        if matches!(route, Route::Switches | Route::SwitchUpdate) {
+            return None;
+        }
+        let now_ms = self.clock.now().saturating_duration_since(self.opened).as_millis() as u64;
+        let switches = naming.switches();
+        let overridden = switches.server_status.as_deref().filter(|status| *status != "UP");
+        if overridden.is_none() && now_ms < self.ready_until_ms.load(Ordering::Relaxed) {
+            return None;
+        }
+        let readiness = naming.readiness();
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        match overridden {
+            Some("READ_ONLY") if reads && is_loaded(&readiness) => None,
+            Some("WRITE_ONLY") if !reads && is_loaded(&readiness) => None,
+            Some(status) => Some(unavailable(status, None)),
+            None if readiness.ready => {
+                self.ready_until_ms.store(now_ms + READY_BELIEVED_MS, Ordering::Relaxed);
+                None
+            }
+            None => Some(unavailable("DOWN", Some(&readiness.reasons))),
+        }
+    }
+}
+
+/// Whether nothing but the operator's word keeps a node from being ready. `naming` words its reasons; a test here holds
+/// it to these two.
+fn is_loaded(readiness: &Readiness) -> bool {
+    readiness.ready
+        || readiness
+            .reasons
+            .iter()
+            .all(|reason| reason.starts_with("overriddenServerStatus") || reason.starts_with("no raft leader"))
+}
+
+/// 503, at which every client takes its next server.
+fn unavailable(status: &str, reasons: Option<&[String]>) -> Reply {
+    let text = match reasons {
+        Some(reasons) if !reasons.is_empty() => format!(
+            "server is {status}now, detailed error message: Optional[{}]",
+            reasons.join("; ")
+        ),
+        // No space before `now`: so it is in Nacos.
+        _ => format!("server is {status}now, please try again later!"),
+    };
+    Reply::text(StatusCode::SERVICE_UNAVAILABLE, text)
+}
+
+/// Nacos lets any web page ask.
+fn allow_origin(asked: &HeaderMap, answer: &mut HeaderMap) {
+    let Some(origin) = asked.get(header::ORIGIN) else {
+        return;
+    };
+    answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    answer.insert(
+        header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+        HeaderValue::from_static("true"),
+    );
+    answer.append(header::VARY, HeaderValue::from_static("Origin"));
+    if asked.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+        answer.insert(
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static("GET,HEAD,POST,PUT,PATCH,DELETE"),
+        );
+        if let Some(wanted) = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+            answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
+        }
+        answer.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("18000"));
+    }
+}
+
+async fn dispatch(route: Route, call: &Call<'_>) -> Result<Reply, Failure> {
+    match route {
+        Route::Beat => beat::beat(call),
+        Route::InstanceList => list::list(call),
+        Route::InstanceRegister => instance::register(call).await,
+        Route::InstanceDeregister => instance::deregister(call).await,
+        Route::InstanceUpdate => instance::update(call).await,
+        Route::InstancePatch => instance::patch(call).await,
+        Route::InstanceDetail => instance::detail(call),
+        Route::InstanceStatuses => instance::statuses(call),
+        Route::MetadataUpdate => metadata_batch::update(call).await,
+        Route::MetadataDelete => metadata_batch::delete(call).await,
+        Route::ServiceCreate => service::create(call).await,
+        Route::ServiceUpdate => service::update(call).await,
+        Route::ServiceDetail => service::detail(call),
+        Route::ServiceDelete => service::delete(call).await,
+        Route::ServiceList => service::list(call),
+        Route::ServiceNames => service::names(call),
+        Route::ServiceSubscribers => service::subscribers(call),
+        Route::SelectorTypes => Ok(service::selector_types()),
+        Route::CatalogServices => catalog::services(call),
+        Route::CatalogService => catalog::service(call),
+        Route::CatalogInstances => catalog::instances(call),
+        Route::OperatorMetrics => operator::metrics(call),
+        Route::Switches => Ok(operator::switches(call)),
+        Route::SwitchUpdate => operator::update_switch(call).await,
+        Route::OperatorServers => operator::servers(call),
+        Route::PushState => operator::push_state(call),
+        Route::HealthServer => Ok(health::server(call)),
+        Route::HealthUpdate => health::update(call).await,
+        Route::HealthCheckers => Ok(health::checkers()),
+        Route::ClusterUpdate => health::update_cluster(call).await,
+        Route::CoreSelf => core_cluster::local(call),
+        Route::CoreNodes => core_cluster::nodes(call),
+        Route::CoreSimpleNodes => core_cluster::simple_nodes(call),
+        Route::CoreHealth => core_cluster::health(call),
+        Route::ConsoleNamespaces => console::namespaces(call),
+        // Answered by `probe` and `admin`.
+        _ => Err(Failure::text(StatusCode::NOT_FOUND, "no such call")),
+    }
+}
+
+struct Panicked;
+
+/// Runs `task` to its end; a panic in it ends it alone.
+async fn contained<F: Future>(task: F) -> Result<F::Output, Panicked> {
+    let mut task = pin!(task);
+    poll_fn(|context| {
+        // What a panic leaves half done is the request's own; shared state is behind locks that hold for a few lines.
+        match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context))) {
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(_) => Poll::Ready(Err(Panicked)),
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_the_request_and_not_the_connection() {
+        let ended = contained(async {
+            tokio::task::yield_now().await;
+            panic!("on purpose")
+        });
+        assert!(matches!(ended.await, Err::<(), _>(Panicked)));
+        assert!(matches!(contained(async { 7 }).await, Ok(7)));
+    }
+
+    #[test]
+    fn a_node_that_does_not_serve_says_so_in_nacoss_words() {
+        let text = |reply: Reply| String::from_utf8(reply.body.to_vec()).unwrap();
+        let reply = unavailable("STARTING", None);
+        assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(text(reply), "server is STARTINGnow, please try again later!");
+        assert_eq!(
+            text(unavailable("DOWN", Some(&["loading".to_owned()]))),
+            "server is DOWNnow, detailed error message: Optional[loading]"
+        );
+    }
+}

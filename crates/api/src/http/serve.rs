@@ -1,0 +1,134 @@
+//! The listener, its connections, and their end.
+
+use super::door::Door;
+use crate::metrics::HTTP_CONNECTIONS;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use muster_runtime::{Shutdown, TaskKind, Tasks};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// Connections the kernel holds for us; the system's own limit (`somaxconn`, 4096) is usually the smaller.
+const BACKLOG: u32 = 4_096;
+
+/// Silence on a connection, before or within a request's head, after which it is closed. Tomcat's is 20 s; clients beat
+/// every 5 s and poll every 10 s, so theirs stay open.
+const HEAD_WAIT: Duration = Duration::from_secs(30);
+
+/// The longest request line and headers together. Beats in the query carry metadata: 8 KB at least (T-13).
+const HEAD_BYTES_MAX: usize = 64 * 1_024;
+
+/// After an accept that failed for want of file handles, so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What connections are told to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Serving,
+    /// Answer what is under way, then close.
+    Draining,
+    Closed,
+}
+
+pub(super) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restarted node takes its port although old connections linger in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+pub(super) async fn run(listener: TcpListener, door: Arc<Door>, shutdown: Shutdown, drain: Duration, tasks: Tasks) {
+    let connections_max = u32::try_from(door.config.connections_max.max(1))
+        .unwrap_or(u32::MAX)
+        .min(1 << 28);
+    let places = Arc::new(Semaphore::new(connections_max as usize));
+    let (stage, watched) = watch::channel(Stage::Serving);
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.begun() => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        match accepted {
+            Ok((stream, peer, place)) => {
+                let serving = serve(stream, peer, door.clone(), watched.clone(), place);
+                tasks.spawn("http connection", TaskKind::Contained, serving);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    stage.send_replace(Stage::Draining);
+    let all_ended = places.acquire_many(connections_max);
+    if tokio::time::timeout(drain, all_ended).await.is_err() {
+        tracing::info!("closing connections that did not end in time");
+    }
+    stage.send_replace(Stage::Closed);
+}
+
+/// Waits for a free place first, so that what is over the limit waits in the kernel.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, place))
+}
+
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    door: Arc<Door>,
+    mut stage: watch::Receiver<Stage>,
+    place: OwnedSemaphorePermit,
+) {
+    // Answers are one small write each; waiting to fill a packet would only add 40 ms.
+    let _ = stream.set_nodelay(true);
+    HTTP_CONNECTIONS.inc();
+    let service = service_fn(|request| {
+        let door = door.clone();
+        async move { Ok::<_, Infallible>(door.answer(request, peer).await) }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_WAIT)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .keep_alive(true)
+            // A client that has sent all it will (`shutdown`) still reads its answer.
+            .half_close(true)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%peer, %error, "connection ended early");
+                }
+                break;
+            }
+            changed = stage.changed() => {
+                let now = *stage.borrow_and_update();
+                match now {
+                    Stage::Draining if changed.is_ok() => connection.as_mut().graceful_shutdown(),
+                    _ => break,
+                }
+            }
+        }
+    }
+    HTTP_CONNECTIONS.dec();
+    drop(place);
+}

@@ -1,0 +1,197 @@
+//! `/v1/ns/service`: services, their names and their subscribers.
+
+use super::door::Call;
+use super::failure::Failure;
+use super::reply::Reply;
+use hyper::StatusCode;
+use muster_model::{GroupName, Metadata, NamespaceId, ServiceKey, ServiceSettings};
+use muster_naming::{Error, ServiceFilter};
+use muster_push::Listed;
+use muster_wire::{Refusal, ServiceParam, answers, group_of, grouped_name, namespace_of, parse_metadata, service_of};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+fn threshold(text: &str) -> Result<f32, Refusal> {
+    let value: f32 = text.parse().map_err(|_| Refusal::NotANumber(text.to_owned()))?;
+    if (0.0..=1.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err(Refusal::Text(
+            "Param 'protectThreshold' is illegal, the value should be between 0 and 1.".to_owned(),
+        ))
+    }
+}
+
+fn metadata(call: &Call<'_>) -> Result<Metadata, Refusal> {
+    call.form
+        .optional("metadata")
+        .map_or(Ok(Metadata::default()), parse_metadata)
+}
+
+/// Selectors are not built; the empty one is all that is taken.
+fn check_selector(call: &Call<'_>) -> Result<(), Failure> {
+    let Some(text) = call.form.optional("selector") else {
+        return Ok(());
+    };
+    let none = serde_json::from_str::<serde_json::Value>(text)
+        .ok()
+        .and_then(|selector| Some(selector.get("type")?.as_str()?.eq_ignore_ascii_case("none")));
+    match none {
+        Some(true) => Ok(()),
+        _ => Err(Failure::text(
+            StatusCode::BAD_REQUEST,
+            "not match any type of selector!",
+        )),
+    }
+}
+
+/// Creates a service that may hold instances of either kind, as 1.4 does; 2.4 makes a persistent one (T-18).
+pub(super) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
+    let service = service_of(&call.form, ServiceParam::Declared)?;
+    check_selector(call)?;
+    let settings = ServiceSettings {
+        protect_threshold: threshold(call.form.optional("protectThreshold").unwrap_or("0"))?,
+        metadata: metadata(call)?,
+        clusters: BTreeMap::new(),
+    };
+    call.naming.create_service(&call.context, &service, settings).await?;
+    Ok(Reply::ok())
+}
+
+fn not_found(service: &ServiceKey) -> Failure {
+    Failure::text(
+        StatusCode::BAD_REQUEST,
+        format!("service {} not found!", grouped_name(service)),
+    )
+}
+
+pub(super) async fn update(call: &Call<'_>) -> Result<Reply, Failure> {
+    let service = service_of(&call.form, ServiceParam::Declared)?;
+    let threshold = threshold(call.form.required("protectThreshold")?)?;
+    let metadata = metadata(call)?;
+    check_selector(call)?;
+    match call
+        .naming
+        .update_service(&call.context, &service, threshold, metadata)
+        .await
+    {
+        Ok(()) => Ok(Reply::ok()),
+        Err(Error::ServiceNotFound(service)) => Err(not_found(&service)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) async fn delete(call: &Call<'_>) -> Result<Reply, Failure> {
+    let service = service_of(&call.form, ServiceParam::Declared)?;
+    match call.naming.delete_service(&call.context, &service).await {
+        Ok(()) => Ok(Reply::ok()),
+        Err(Error::ServiceNotFound(service)) => Err(not_found(&service)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) fn detail(call: &Call<'_>) -> Result<Reply, Failure> {
+    let service = service_of(&call.form, ServiceParam::Declared)?;
+    let snapshot = call.naming.snapshot(&service);
+    if !snapshot.exists {
+        return Err(Failure::text(
+            StatusCode::NOT_FOUND,
+            format!("service {} is not found!", grouped_name(&service)),
+        ));
+    }
+    Ok(Reply::json(&answers::ServiceDetail::new(&snapshot)))
+}
+
+/// Names, bare and in a stable order over pages (T-29). Group `*` is all groups; names then keep theirs, as in 1.4.
+pub(super) fn list(call: &Call<'_>) -> Result<Reply, Failure> {
+    let form = &call.form;
+    form.required("pageNo")?;
+    form.required("pageSize")?;
+    let page = i64::from(form.int_or_zero("pageNo").unwrap_or(0));
+    let size = i64::from(form.int_or_zero("pageSize").unwrap_or(0)).max(0);
+    let all_groups = form.optional("groupName") == Some("*");
+    let filter = ServiceFilter {
+        namespace: namespace_of(form)?,
+        group: if all_groups { None } else { Some(group_of(form)?) },
+    };
+    let offset = usize::try_from((page - 1).saturating_mul(size)).unwrap_or(0);
+    let found = call.naming.services(&filter, offset, size as usize);
+    let doms: Vec<String> = found
+        .services
+        .iter()
+        .map(|service| match all_groups {
+            true => grouped_name(service).to_string(),
+            false => service.name().to_string(),
+        })
+        .collect();
+    Ok(Reply::json(&json!({ "count": found.total, "doms": doms })))
+}
+
+/// All names, under the key that 1.4 used and the one that 2.4 uses by mistake (T-27).
+pub(super) fn names(call: &Call<'_>) -> Result<Reply, Failure> {
+    let fragment = call.form.optional("expr").unwrap_or("");
+    let namespaces: Vec<NamespaceId> = match call.form.optional("namespaceId") {
+        Some(_) => vec![namespace_of(&call.form)?],
+        None => call.naming.namespaces().into_iter().map(|(id, _)| id).collect(),
+    };
+    let (mut bare, mut grouped, mut count) = (BTreeMap::new(), BTreeMap::new(), 0);
+    for namespace in namespaces {
+        let filter = ServiceFilter {
+            namespace: namespace.clone(),
+            group: None,
+        };
+        let found = call.naming.services(&filter, 0, usize::MAX);
+        let matching: Vec<&ServiceKey> = found
+            .services
+            .iter()
+            .filter(|service| service.name().as_str().contains(fragment))
+            .collect();
+        count += matching.len();
+        let texts = |text: &dyn Fn(&ServiceKey) -> String| matching.iter().map(|s| text(s)).collect::<Vec<_>>();
+        bare.insert(namespace.to_string(), texts(&|service| service.name().to_string()));
+        grouped.insert(
+            namespace.to_string(),
+            texts(&|service| grouped_name(service).to_string()),
+        );
+    }
+    Ok(Reply::json(
+        &json!({ "services": bare, "META-INF/services": grouped, "count": count }),
+    ))
+}
+
+/// Subscribers on this node. Group and name match by what they contain, as in Nacos.
+pub(super) fn subscribers(call: &Call<'_>) -> Result<Reply, Failure> {
+    let service = service_of(&call.form, ServiceParam::Required)?;
+    let page = i64::from(call.form.int_or_zero("pageNo").unwrap_or(1));
+    let size = i64::from(call.form.int_or_zero("pageSize").unwrap_or(1_000)).max(0);
+    let (group, name): (&GroupName, &str) = (service.group(), service.name().as_str());
+    let mut found = call.naming.push().subscriptions(&|candidate: &ServiceKey| {
+        candidate.namespace() == service.namespace()
+            && candidate.group().as_str().contains(group.as_str())
+            && candidate.name().as_str().contains(name)
+    });
+    found.sort_by(|a, b| {
+        (&a.key.service, a.key.target, &a.key.clusters).cmp(&(&b.key.service, b.key.target, &b.key.clusters))
+    });
+    let offset = usize::try_from((page - 1).saturating_mul(size)).unwrap_or(0);
+    let shown: Vec<_> = found.iter().skip(offset).take(size as usize).map(subscriber).collect();
+    Ok(Reply::json(&json!({ "count": found.len(), "subscribers": shown })))
+}
+
+fn subscriber(listed: &Listed) -> serde_json::Value {
+    let key = &listed.key;
+    json!({
+        "addrStr": key.target.to_string(),
+        "agent": listed.info.agent,
+        "app": listed.info.app,
+        "ip": key.target.ip().to_string(),
+        "port": key.target.port(),
+        "namespaceId": key.service.namespace().as_str(),
+        "serviceName": grouped_name(&key.service).to_string(),
+        "cluster": key.clusters,
+    })
+}
+
+pub(super) fn selector_types() -> Reply {
+    Reply::json(&json!({ "code": 200, "message": null, "data": ["none"] }))
+}

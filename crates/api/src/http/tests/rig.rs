@@ -1,0 +1,232 @@
+//! A server on loopback, and a client that sends exactly what it is told.
+
+use crate::http::{Config, HttpServer, Opener};
+use muster_membership::{MemberView, Membership, View};
+use muster_model::{Kind, Member, MemberId};
+use muster_naming::testing::{Parts, Testbed};
+use muster_push::{Delivery, Handed, Push, Sink};
+use muster_runtime::{Clock, Shutdown, Tasks};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+pub(super) const JAVA: &str = "Nacos-Java-Client:v1.4.6";
+pub(super) const BODY_BYTES_MAX: usize = 100_000;
+
+/// An answer as it came.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) body: String,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    #[track_caller]
+    pub(super) fn is(&self, status: u16, body: &str) {
+        assert_eq!((self.status, self.body.as_str()), (status, body));
+    }
+}
+
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn deliver(&self, _delivery: &Delivery) -> Handed {
+        Handed::Sent
+    }
+}
+
+/// A served door. The stores live as long as this.
+pub(super) struct Rig {
+    pub(super) bed: Testbed,
+    pub(super) address: SocketAddr,
+    pub(super) shutdown: Shutdown,
+    pub(super) opener: Opener,
+    pub(super) tasks: Tasks,
+}
+
+fn member(id: u64, port: u16) -> Member {
+    Member {
+        id: MemberId(id),
+        client_address: format!("127.0.0.1:{port}"),
+        peer_address: format!("127.0.0.1:{}", port + 1_001),
+    }
+}
+
+/// Two members, of which the second is dead.
+fn membership(clock: &Clock) -> Membership {
+    let seen = |member: Member, alive| MemberView {
+        member,
+        alive,
+        ready: alive,
+        last_seen: None,
+        skew_ms: 0,
+    };
+    Membership::fixed(View {
+        local: MemberId(1),
+        members: vec![seen(member(1, 8848), true), seen(member(2, 8858), false)],
+        quorum: true,
+        epoch: 1,
+        since: clock.now(),
+    })
+}
+
+impl Rig {
+    pub(super) async fn open() -> Self {
+        let rig = Self::closed().await;
+        rig.opener.open(rig.bed.naming.clone());
+        rig
+    }
+
+    /// Serving, but not yet opened.
+    pub(super) async fn closed() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let clock = Clock::system();
+        let pushes = clock.clone();
+        let bed = Testbed::start_with(Parts {
+            clock: clock.clone(),
+            push: Some(Box::new(move |changes, tasks| {
+                Push::start(
+                    muster_push::Config::default(),
+                    Arc::new(changes),
+                    Arc::new(Nowhere),
+                    pushes,
+                    tasks,
+                )
+            })),
+            membership: Some(membership(&clock)),
+            ..Parts::default()
+        });
+        let mut config = Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            prefix: "/nacos".to_owned(),
+            body_bytes_max: BODY_BYTES_MAX,
+            connections_max: 100,
+            write_timeout: Duration::from_secs(3),
+            version: "0.1.0".to_owned(),
+            standalone: false,
+        };
+        change(&mut config);
+        let server = HttpServer::bind(config, clock).await.unwrap();
+        let (address, opener) = (server.local_addr(), server.opener());
+        let shutdown = Shutdown::new();
+        let tasks = Tasks::new(shutdown.clone());
+        let serving = server.run(shutdown.clone(), Duration::from_secs(2), tasks.clone());
+        tasks.spawn("http", muster_runtime::TaskKind::Contained, serving);
+        Self {
+            bed,
+            address,
+            shutdown,
+            opener,
+            tasks,
+        }
+    }
+
+    /// Sends bytes on a connection of their own and reads one answer.
+    pub(super) async fn raw(&self, request: &[u8]) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        // What is refused early may be closed before all of it is written.
+        let _ = stream.write_all(request).await;
+        read_answer(&mut stream).await.expect("an answer")
+    }
+
+    async fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let length = body.len();
+        let request = format!(
+            "{method} /nacos{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        );
+        self.raw(request.as_bytes()).await
+    }
+
+    pub(super) async fn call(&self, method: &str, path: &str) -> Answer {
+        self.ask(method, path, "", "").await
+    }
+
+    pub(super) async fn call_as(&self, agent: &str, method: &str, path: &str) -> Answer {
+        self.ask(method, path, &format!("User-Agent: {agent}\r\n"), "").await
+    }
+
+    pub(super) async fn form(&self, method: &str, path: &str, body: &str) -> Answer {
+        let headers = "Content-Type: application/x-www-form-urlencoded;charset=UTF-8\r\n";
+        self.ask(method, path, headers, body).await
+    }
+
+    /// A path at the root.
+    pub(super) async fn get_root(&self, path: &str) -> Answer {
+        self.raw(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
+            .await
+    }
+
+    pub(super) async fn register(&self, service: &str, address: &str, kind: Kind) {
+        let instance = muster_naming::testing::instance(address, kind);
+        let service = muster_naming::testing::service(service);
+        let context = self.bed.context();
+        self.bed
+            .naming
+            .register(&context, &service, instance)
+            .await
+            .unwrap();
+    }
+
+    /// The addresses listed for a service of the default group.
+    pub(super) async fn listed(&self, service: &str) -> Vec<String> {
+        let answer = self
+            .call("GET", &format!("/v1/ns/instance/list?serviceName={service}"))
+            .await;
+        answer.json()["hosts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|host| format!("{}:{}", host["ip"].as_str().unwrap(), host["port"]))
+            .collect()
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.shutdown.begin();
+    }
+}
+
+/// One answer, by its content length; none if the connection ends first.
+pub(super) async fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
+    let mut bytes = Vec::new();
+    let head_end = loop {
+        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            break end + 4;
+        }
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    };
+    let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
+    let mut answer = Answer {
+        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+        head,
+        body: String::new(),
+    };
+    let length: usize = answer.header("content-length").map_or(0, |text| text.parse().unwrap());
+    while bytes.len() < head_end + length {
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
+    answer.body = String::from_utf8(bytes[head_end..head_end + length].to_vec()).unwrap();
+    Some(answer)
+}

@@ -1,0 +1,69 @@
+//! What the doors count.
+
+use prometheus::{
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, register_histogram_vec, register_int_counter,
+    register_int_counter_vec, register_int_gauge,
+};
+use std::sync::LazyLock;
+
+static HTTP_REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!(
+        "muster_http_requests_total",
+        "HTTP requests answered, by route and by what came of them (ok, refused, failed)",
+        &["route", "outcome"]
+    )
+    .expect("the name is registered once")
+});
+
+static HTTP_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
+    register_histogram_vec!(
+        "muster_http_request_seconds",
+        "Time from a request's last header to its answer, in seconds, by route",
+        &["route"],
+        vec![0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0]
+    )
+    .expect("the name is registered once")
+});
+
+pub(crate) static HTTP_CONNECTIONS: LazyLock<IntGauge> = LazyLock::new(|| {
+    register_int_gauge!("muster_http_connections", "Open HTTP connections").expect("the name is registered once")
+});
+
+pub(crate) static HTTP_PANICS: LazyLock<IntCounter> = LazyLock::new(|| {
+    register_int_counter!(
+        "muster_http_panics_total",
+        "Requests whose handling panicked; each was answered 500"
+    )
+    .expect("the name is registered once")
+});
+
+/// What came of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    Ok,
+    /// The caller's fault: 4xx, and paths that do not exist.
+    Refused,
+    /// Ours, or the cluster's: 5xx.
+    Failed,
+}
+
+/// The counters of one route, looked up once.
+pub(crate) struct RouteMetrics {
+    outcomes: [IntCounter; 3],
+    seconds: Histogram,
+}
+
+impl RouteMetrics {
+    pub(crate) fn new(route: &'static str) -> Self {
+        let counter = |outcome| HTTP_REQUESTS.with_label_values(&[route, outcome]);
+        Self {
+            outcomes: [counter("ok"), counter("refused"), counter("failed")],
+            seconds: HTTP_SECONDS.with_label_values(&[route]),
+        }
+    }
+
+    pub(crate) fn record(&self, outcome: Outcome, seconds: f64) {
+        self.outcomes[outcome as usize].inc();
+        self.seconds.observe(seconds);
+    }
+}

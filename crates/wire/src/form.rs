@@ -1,0 +1,196 @@
+//! The parameters of a request, read as Nacos reads them.
+
+use crate::Refusal;
+use std::borrow::Cow;
+
+/// The pairs of the query and of a form body, in that order, so that the query wins and the first of a name wins.
+///
+/// Lenient where clients are sloppy: empty pairs are skipped (Go's `?&a=b&`), bodies need not be percent-encoded (Go's
+/// `PUT`), `%` that starts no escape stands for itself.
+#[derive(Debug, Default)]
+pub struct Form<'a> {
+    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+/// Java's `String#trim`: everything up to the space.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c| c <= ' ')
+}
+
+impl<'a> Form<'a> {
+    /// Pairs read of one request; later ones are not there. Nacos's clients send at most 20.
+    pub const PAIRS_MAX: usize = 1_000;
+
+    pub fn parse(query: &'a [u8], body: &'a [u8]) -> Self {
+        let pairs = form_urlencoded::parse(query)
+            .chain(form_urlencoded::parse(body))
+            .take(Self::PAIRS_MAX)
+            .collect();
+        Self { pairs }
+    }
+
+    /// The first value of that name, as it was sent.
+    pub fn verbatim(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(k, _)| k == name).map(|(_, v)| &**v)
+    }
+
+    /// The value, trimmed; none if absent or blank.
+    pub fn optional(&self, name: &str) -> Option<&str> {
+        self.verbatim(name).map(trimmed).filter(|text| !text.is_empty())
+    }
+
+    /// # Errors
+    /// [`Refusal::Required`] if absent or blank.
+    pub fn required(&self, name: &'static str) -> Result<&str, Refusal> {
+        self.optional(name).ok_or(Refusal::Required(name))
+    }
+
+    /// As [`Form::required`], worded as the framework words it.
+    ///
+    /// # Errors
+    /// [`Refusal::Missing`].
+    pub fn declared(&self, name: &'static str) -> Result<&str, Refusal> {
+        self.optional(name).ok_or(Refusal::Missing(name))
+    }
+
+    /// A whole number, none if absent or blank.
+    ///
+    /// # Errors
+    /// [`Refusal::NotANumber`], also for what does not fit 32 bits.
+    pub fn int(&self, name: &str) -> Result<Option<i32>, Refusal> {
+        self.optional(name)
+            .map(|text| text.parse().map_err(|_| Refusal::NotANumber(text.to_owned())))
+            .transpose()
+    }
+
+    /// A whole number where garbage reads as 0 (`NumberUtils#toInt`).
+    pub fn int_or_zero(&self, name: &str) -> Option<i32> {
+        self.optional(name).map(|text| text.parse().unwrap_or(0))
+    }
+
+    /// v1's instance flags: `true`, `on`, `yes`, `y`, `t` in any case; everything else is false and never an error.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        self.optional(name).map(|text| {
+            ["true", "on", "yes", "y", "t"]
+                .iter()
+                .any(|yes| text.eq_ignore_ascii_case(yes))
+        })
+    }
+
+    /// v1's query flags: `true` in any case and nothing else.
+    pub fn is_true(&self, name: &str) -> bool {
+        self.optional(name)
+            .is_some_and(|text| text.eq_ignore_ascii_case("true"))
+    }
+
+    /// The framework's flags, which refuse what they do not know.
+    ///
+    /// # Errors
+    /// [`Refusal::Text`].
+    pub fn strict_flag(&self, name: &str) -> Result<Option<bool>, Refusal> {
+        let Some(text) = self.optional(name) else {
+            return Ok(None);
+        };
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "on" | "yes" | "1" => Ok(Some(true)),
+            "false" | "off" | "no" | "0" => Ok(Some(false)),
+            _ => Err(Refusal::Text(format!("Invalid boolean value [{text}]"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of(query: &str) -> Form<'_> {
+        Form::parse(query.as_bytes(), b"")
+    }
+
+    #[test]
+    fn the_query_wins_over_the_body_and_the_first_over_the_second() {
+        let form = Form::parse(b"a=1&a=2", b"a=3&b=4");
+        assert_eq!(form.optional("a"), Some("1"));
+        assert_eq!(form.optional("b"), Some("4"));
+    }
+
+    #[test]
+    fn t8_a_go_put_body_may_be_raw_json() {
+        let form = Form::parse(b"", br#"beat={"ip":"10.0.0.1","metadata":{}}&namespaceId=public"#);
+        assert_eq!(form.optional("beat"), Some(r#"{"ip":"10.0.0.1","metadata":{}}"#));
+        assert_eq!(form.optional("namespaceId"), Some("public"));
+    }
+
+    #[test]
+    fn t9_empty_pairs_are_skipped() {
+        let form = of("&namespaceId=public&&serviceName=svc&");
+        assert_eq!(form.optional("namespaceId"), Some("public"));
+        assert_eq!(form.optional("serviceName"), Some("svc"));
+        assert_eq!(form.pairs.len(), 2);
+    }
+
+    #[test]
+    fn t10_flags_take_pythons_spelling_and_never_fail() {
+        let form = of("a=True&b=False&c=1&d=T&e=On&f=");
+        assert_eq!(form.flag("a"), Some(true));
+        assert_eq!(form.flag("b"), Some(false));
+        assert_eq!(form.flag("c"), Some(false));
+        assert_eq!(form.flag("d"), Some(true));
+        assert_eq!(form.flag("e"), Some(true));
+        assert_eq!(form.flag("f"), None);
+        assert!(form.is_true("a") && !form.is_true("d"));
+    }
+
+    #[test]
+    fn strict_flags_take_one_and_refuse_garbage() {
+        let form = of("a=1&b=no&c=maybe");
+        assert_eq!(form.strict_flag("a"), Ok(Some(true)));
+        assert_eq!(form.strict_flag("b"), Ok(Some(false)));
+        assert!(form.strict_flag("c").is_err());
+        assert_eq!(form.strict_flag("d"), Ok(None));
+    }
+
+    #[test]
+    fn blank_is_absent_and_numbers_are_strict() {
+        let form = of("a=%20&b=x1&c=99999999999&d=%2B7");
+        assert_eq!(form.required("a"), Err(Refusal::Required("a")));
+        assert_eq!(form.int("b").unwrap_err().to_string(), "For input string: \"x1\"");
+        assert!(form.int("c").is_err());
+        assert_eq!(form.int("d"), Ok(Some(7)));
+        assert_eq!(form.int_or_zero("b"), Some(0));
+    }
+
+    #[test]
+    fn broken_escapes_stand_for_themselves_and_bad_utf8_becomes_the_replacement_character() {
+        let form = of("a=100%&b=%zz&c=%ff&d=x+y");
+        assert_eq!(form.optional("a"), Some("100%"));
+        assert_eq!(form.optional("b"), Some("%zz"));
+        assert_eq!(form.optional("c"), Some("\u{fffd}"));
+        assert_eq!(form.optional("d"), Some("x y"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_parser_panic(query in proptest::collection::vec(any::<u8>(), 0..400), body in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let form = Form::parse(&query, &body);
+            let _ = (form.int("a"), form.flag("a"), form.strict_flag("a"), crate::parse_instance(&form, true));
+            let _ = crate::parse_beat(&form);
+        }
+
+        #[test]
+        fn what_is_encoded_comes_back(pairs in proptest::collection::vec(("[a-z]{1,8}", "\\PC{0,20}"), 1..10)) {
+            let mut encoded = form_urlencoded::Serializer::new(String::new());
+            for (k, v) in &pairs {
+                encoded.append_pair(k, v);
+            }
+            let encoded = encoded.finish();
+            for form in [Form::parse(encoded.as_bytes(), b""), Form::parse(b"", encoded.as_bytes())] {
+                for (k, _) in &pairs {
+                    let first = pairs.iter().find(|(name, _)| name == k).map(|(_, v)| v.as_str());
+                    prop_assert_eq!(form.verbatim(k), first);
+                }
+            }
+        }
+    }
+}
