@@ -3,7 +3,11 @@
 //! The client programs lie in `tests/compat`, one folder a language; each prints a JSON line a step. This side installs them, starts
 //! the nodes in a network namespace of their own ([`place`]), runs the programs, kills a node under them, and prints one table.
 //! It fails when a step failed, and when a step that a client has to show ([`steps`]) never came.
-#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program for the terminal that waits for other programs, in real time")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a program for the terminal that waits for other programs, in real time"
+)]
 
 mod mixed;
 mod nodes;
@@ -56,18 +60,26 @@ struct Options {
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = Options::parse_from(std::iter::once("cargo xtask compat").chain(args.iter().map(String::as_str)));
     let clients = chosen(&options.names)?;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("xtask lies in the workspace")?;
     if options.inside.is_some() {
         place::furnish(&compat_folder(root).join(".cache"))?;
         return play(root, &options, &clients);
     }
     install(root, &clients)?;
     if !options.servers.is_empty() {
-        ensure!(options.servers.len() == 3, "--servers takes three addresses, not {}", options.servers.len());
+        ensure!(
+            options.servers.len() == 3,
+            "--servers takes three addresses, not {}",
+            options.servers.len()
+        );
         return play(root, &options, &clients);
     }
     let bin = match &options.bin {
-        Some(bin) => bin.canonicalize().with_context(|| format!("no server at {}", bin.display()))?,
+        Some(bin) => bin
+            .canonicalize()
+            .with_context(|| format!("no server at {}", bin.display()))?,
         None => build(root, options.release)?,
     };
     place::enter(args, &bin)
@@ -76,11 +88,17 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 fn chosen(names: &[String]) -> Result<Vec<&'static Client>> {
     for name in names {
         let known = name == "all" || name == "mixed" || CLIENTS.iter().any(|client| client.name == name);
-        ensure!(known, "no client is called {name}: node, java, python, python-1.0, go, mixed, all");
+        ensure!(
+            known,
+            "no client is called {name}: node, java, python, python-1.0, go, mixed, all"
+        );
     }
     // `mixed` alone means all clients, in that scenario only.
     let every = names.iter().any(|name| name == "all" || name == "mixed");
-    Ok(CLIENTS.iter().filter(|client| every || names.iter().any(|name| name == client.name)).collect())
+    Ok(CLIENTS
+        .iter()
+        .filter(|client| every || names.iter().any(|name| name == client.name))
+        .collect())
 }
 
 fn compat_folder(root: &Path) -> PathBuf {
@@ -93,7 +111,11 @@ fn install(root: &Path, clients: &[&Client]) -> Result<()> {
     names.dedup();
     println!("installing {}", names.join(", "));
     let start = Instant::now();
-    let status = Command::new("bash").arg(&script).args(&names).status().context("cannot run bash")?;
+    let status = Command::new("bash")
+        .arg(&script)
+        .args(&names)
+        .status()
+        .context("cannot run bash")?;
     ensure!(status.success(), "{} failed: {status}", script.display());
     println!("installed in {:.1} s", start.elapsed().as_secs_f64());
     Ok(())
@@ -101,12 +123,20 @@ fn install(root: &Path, clients: &[&Client]) -> Result<()> {
 
 fn build(root: &Path, release: bool) -> Result<PathBuf> {
     let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-    cargo.current_dir(root).args(["build", "--quiet", "--package", "muster-server", "--bin", "muster"]);
+    cargo
+        .current_dir(root)
+        .args(["build", "--quiet", "--package", "muster-server", "--bin", "muster"]);
     if release {
         cargo.arg("--release");
     }
-    ensure!(cargo.status().context("cannot run cargo")?.success(), "the server does not build");
-    Ok(root.join("target").join(if release { "release" } else { "debug" }).join("muster"))
+    ensure!(
+        cargo.status().context("cannot run cargo")?.success(),
+        "the server does not build"
+    );
+    Ok(root
+        .join("target")
+        .join(if release { "release" } else { "debug" })
+        .join("muster"))
 }
 
 /// Runs the scenarios, one after another, and prints the table.
@@ -140,7 +170,12 @@ fn play(root: &Path, options: &Options, clients: &[&'static Client]) -> Result<(
         }
     }
     report.print();
-    println!("{} steps in {:.0} s; logs in {}", report.len(), start.elapsed().as_secs_f64(), scene.logs().display());
+    println!(
+        "{} steps in {:.0} s; logs in {}",
+        report.len(),
+        start.elapsed().as_secs_f64(),
+        scene.logs().display()
+    );
     match report.bad() {
         0 => Ok(()),
         bad => bail!("{bad} of {} steps failed or are missing", report.len()),

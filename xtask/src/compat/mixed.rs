@@ -16,12 +16,15 @@ const AGREED_WITHIN: Duration = Duration::from_secs(20);
 /// Each client on a node of its own choice; a change by one in turn, then the lists of all.
 pub(super) fn play(scene: &Scene, clients: &[&'static Client], report: &mut Report) -> Result<()> {
     let addresses = &scene.nodes.addresses;
-    let mut cast = scene.cast(clients, "mixed", |index| vec![addresses[index % addresses.len()].clone()])?;
+    let mut cast = scene.cast(clients, "mixed", |index| {
+        vec![addresses[index % addresses.len()].clone()]
+    })?;
     // Started programs take seconds of their own, which are no part of what is measured.
     let mut starting = clients.len();
     while starting > 0 {
         let Some((_, said)) = cast.next() else { break };
-        starting -= usize::from(matches!(said, Said::Gone) || matches!(&said, Said::Line(line) if line.get("ask").is_some()));
+        starting -=
+            usize::from(matches!(said, Said::Gone) || matches!(&said, Said::Line(line) if line.get("ask").is_some()));
     }
     let mut expected: Vec<String> = Vec::new();
     let host = |index: usize, weight: usize| format!("{}/{weight}/true", first_port(index) + 70);
@@ -29,10 +32,26 @@ pub(super) fn play(scene: &Scene, clients: &[&'static Client], report: &mut Repo
     for (index, client) in clients.iter().enumerate() {
         let step = format!("{}_registers", client.label());
         expected.push(host(index, index + 1));
-        change(&mut cast, clients, report, &step, index, &format!("register 70 {}", index + 1), &expected);
+        change(
+            &mut cast,
+            clients,
+            report,
+            &step,
+            index,
+            &format!("register 70 {}", index + 1),
+            &expected,
+        );
     }
     expected[0] = host(0, 9);
-    change(&mut cast, clients, report, "weight_changes", 0, "register 70 9", &expected);
+    change(
+        &mut cast,
+        clients,
+        report,
+        "weight_changes",
+        0,
+        "register 70 9",
+        &expected,
+    );
     for (index, client) in clients.iter().enumerate() {
         let step = format!("{}_leaves", client.label());
         expected.remove(0);
@@ -45,7 +64,15 @@ pub(super) fn play(scene: &Scene, clients: &[&'static Client], report: &mut Repo
 }
 
 /// Has one client make a change, then asks all for their lists until they agree with `expected`.
-fn change(cast: &mut Cast, clients: &[&'static Client], report: &mut Report, step: &str, by: usize, command: &str, expected: &[String]) {
+fn change(
+    cast: &mut Cast,
+    clients: &[&'static Client],
+    report: &mut Report,
+    step: &str,
+    by: usize,
+    command: &str,
+    expected: &[String],
+) {
     let mut sorted = expected.to_vec();
     sorted.sort();
     let start = Instant::now();
@@ -54,14 +81,20 @@ fn change(cast: &mut Cast, clients: &[&'static Client], report: &mut Report, ste
         (result, detail) = ("fail", error);
     }
     // An empty list leaves some clients' caches as they were: that is theirs to decide, and no server can change it.
-    let mut open: Vec<usize> = (0..clients.len()).filter(|&index| clients[index].takes_empty || !sorted.is_empty()).collect();
+    let mut open: Vec<usize> = (0..clients.len())
+        .filter(|&index| clients[index].takes_empty || !sorted.is_empty())
+        .collect();
     let mut lists = vec![String::new(); clients.len()];
     while result == "ok" && !open.is_empty() && start.elapsed() < AGREED_WITHIN {
         open.retain(|&index| {
             let listed = tell(cast, index, "list");
             let agrees = listed.as_ref() == Ok(&sorted);
             if agrees {
-                detail.push_str(&format!("{} {:.0}, ", clients[index].label(), start.elapsed().as_secs_f64() * 1000.0));
+                detail.push_str(&format!(
+                    "{} {:.0}, ",
+                    clients[index].label(),
+                    start.elapsed().as_secs_f64() * 1000.0
+                ));
             }
             lists[index] = format!("{listed:?}");
             !agrees
@@ -69,7 +102,10 @@ fn change(cast: &mut Cast, clients: &[&'static Client], report: &mut Report, ste
         std::thread::sleep(Duration::from_millis(20));
     }
     if result == "ok" && !open.is_empty() {
-        let apart: Vec<_> = open.iter().map(|&index| format!("{} lists {}", clients[index].label(), lists[index])).collect();
+        let apart: Vec<_> = open
+            .iter()
+            .map(|&index| format!("{} lists {}", clients[index].label(), lists[index]))
+            .collect();
         (result, detail) = ("fail", format!("expected {sorted:?}, but {}", apart.join("; ")));
     }
     report.push(Row {

@@ -33,7 +33,12 @@ impl Nodes {
         }
         fs::create_dir_all(&folder).context("cannot make the nodes' folder")?;
         let addresses = PORTS.iter().map(|port| format!("{ADDRESS}:{port}")).collect();
-        let mut nodes = Self { addresses, processes: vec![None, None, None], bin: bin.to_owned(), folder };
+        let mut nodes = Self {
+            addresses,
+            processes: vec![None, None, None],
+            bin: bin.to_owned(),
+            folder,
+        };
         let start = Instant::now();
         for index in 0..3 {
             nodes.processes[index] = Some(nodes.spawn(index)?);
@@ -47,7 +52,12 @@ impl Nodes {
 
     /// Servers that somebody else started.
     pub(super) fn foreign(addresses: &[String]) -> Self {
-        Self { addresses: addresses.to_vec(), processes: Vec::new(), bin: PathBuf::new(), folder: PathBuf::new() }
+        Self {
+            addresses: addresses.to_vec(),
+            processes: Vec::new(),
+            bin: PathBuf::new(),
+            folder: PathBuf::new(),
+        }
     }
 
     pub(super) fn ours(&self) -> bool {
@@ -56,7 +66,9 @@ impl Nodes {
 
     /// kill -9.
     pub(super) fn kill(&mut self, index: usize) -> Result<()> {
-        let mut process = self.processes[index].take().context("the node to be killed does not run")?;
+        let mut process = self.processes[index]
+            .take()
+            .context("the node to be killed does not run")?;
         process.kill().context("cannot kill a node")?;
         process.wait().context("cannot wait for a killed node")?;
         println!("killed node {} ({})", index + 1, self.addresses[index]);
@@ -67,7 +79,11 @@ impl Nodes {
         let start = Instant::now();
         self.processes[index] = Some(self.spawn(index)?);
         self.await_ready(index)?;
-        println!("node {} is back and ready after {:.1} s", index + 1, start.elapsed().as_secs_f64());
+        println!(
+            "node {} is back and ready after {:.1} s",
+            index + 1,
+            start.elapsed().as_secs_f64()
+        );
         Ok(())
     }
 
@@ -83,11 +99,26 @@ impl Nodes {
     }
 
     fn spawn(&self, index: usize) -> Result<Child> {
-        let members: Vec<_> = self.addresses.iter().enumerate().map(|(at, address)| format!("{}@{address}", at + 1)).collect();
+        let members: Vec<_> = self
+            .addresses
+            .iter()
+            .enumerate()
+            .map(|(at, address)| format!("{}@{address}", at + 1))
+            .collect();
         let log = self.folder.join(format!("node-{}.log", index + 1));
-        let log = File::options().create(true).append(true).open(log).context("cannot open a node's log")?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .context("cannot open a node's log")?;
         Command::new(&self.bin)
-            .args(["server", "--id", &(index + 1).to_string(), "--listen", &self.addresses[index]])
+            .args([
+                "server",
+                "--id",
+                &(index + 1).to_string(),
+                "--listen",
+                &self.addresses[index],
+            ])
             .args(["--members", &members.join(",")])
             .arg("--data-dir")
             .arg(self.folder.join(format!("data-{}", index + 1)))
@@ -108,7 +139,11 @@ impl Nodes {
             if let Some(fallen) = self.fallen().pop() {
                 bail!("{fallen}; its log lies in {}", self.folder.display());
             }
-            ensure!(start.elapsed() < READY_WITHIN, "node {} is not ready after {READY_WITHIN:?}: {answer}", index + 1);
+            ensure!(
+                start.elapsed() < READY_WITHIN,
+                "node {} is not ready after {READY_WITHIN:?}: {answer}",
+                index + 1
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -128,7 +163,10 @@ impl Drop for Nodes {
 pub(super) fn get(address: &str, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
     let mut answer = Vec::new();
     stream.take(1 << 20).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())

@@ -21,7 +21,10 @@ const FIRST_PROCESS: &str = r#"trap 'exit 130' INT TERM; "$@" & wait $!; exit $?
 
 /// Starts this command again inside a new namespace, in place of this process.
 pub(super) fn enter(args: &[String], bin: &Path) -> Result<()> {
-    let probe = Command::new("unshare").args(UNSHARE).args(["ip", "link", "set", "lo", "up"]).output();
+    let probe = Command::new("unshare")
+        .args(UNSHARE)
+        .args(["ip", "link", "set", "lo", "up"])
+        .output();
     let probe = probe.context("cannot run unshare (of util-linux), which makes the network namespace")?;
     ensure!(
         probe.status.success(),
@@ -52,14 +55,23 @@ pub(super) fn furnish(cache: &Path) -> Result<()> {
 
     let name = fs::read_to_string("/proc/sys/kernel/hostname").context("cannot read the host's name")?;
     let hosts = cache.join("hosts");
-    fs::write(&hosts, format!("127.0.0.1 localhost\n{ADDRESS} {}\n", name.trim())).context("cannot write the hosts file")?;
-    let mount = Command::new("mount").arg("--bind").arg(&hosts).arg("/etc/hosts").status().context("cannot run mount")?;
+    fs::write(&hosts, format!("127.0.0.1 localhost\n{ADDRESS} {}\n", name.trim()))
+        .context("cannot write the hosts file")?;
+    let mount = Command::new("mount")
+        .arg("--bind")
+        .arg(&hosts)
+        .arg("/etc/hosts")
+        .status()
+        .context("cannot run mount")?;
     ensure!(mount.success(), "cannot lay {} over /etc/hosts", hosts.display());
     Ok(())
 }
 
 fn ip(words: &str) -> Result<()> {
-    let output = Command::new("ip").args(words.split(' ')).output().context("cannot run ip (of iproute2)")?;
+    let output = Command::new("ip")
+        .args(words.split(' '))
+        .output()
+        .context("cannot run ip (of iproute2)")?;
     if !output.status.success() {
         bail!("ip {words}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }

@@ -64,14 +64,23 @@ impl Program {
         let output = child.stdout.take().context("the client's output is piped")?;
         std::thread::spawn(move || {
             // What is no JSON is something a client library prints; it means nothing here.
-            for line in BufReader::new(output).lines().map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok()) {
+            for line in BufReader::new(output)
+                .lines()
+                .map_while(Result::ok)
+                .filter_map(|line| serde_json::from_str(&line).ok())
+            {
                 if said.send((index, Said::Line(line))).is_err() {
                     return;
                 }
             }
             let _ = said.send((index, Said::Gone));
         });
-        Ok(Self { client, child, input, log })
+        Ok(Self {
+            client,
+            child,
+            input,
+            log,
+        })
     }
 
     /// A program that has ended already hears nothing, and its missing steps tell of it.
@@ -84,12 +93,22 @@ impl Program {
         for _ in 0..20 {
             match self.child.try_wait() {
                 Ok(Some(status)) if status.success() => return None,
-                Ok(Some(status)) => return Some(format!("the {} program ended with {status}:\n{}", self.client.label(), tail(&self.log))),
+                Ok(Some(status)) => {
+                    return Some(format!(
+                        "the {} program ended with {status}:\n{}",
+                        self.client.label(),
+                        tail(&self.log)
+                    ));
+                }
                 Ok(None) => std::thread::sleep(Duration::from_millis(50)),
                 Err(error) => return Some(error.to_string()),
             }
         }
-        Some(format!("the {} program does not end:\n{}", self.client.label(), tail(&self.log)))
+        Some(format!(
+            "the {} program does not end:\n{}",
+            self.client.label(),
+            tail(&self.log)
+        ))
     }
 }
 

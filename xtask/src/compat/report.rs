@@ -38,7 +38,11 @@ impl Report {
     /// Adds a row for each step that the client has to show and did not.
     pub(super) fn demand(&mut self, client: &str, version: &str, steps: &[&str]) {
         for step in steps {
-            if !self.rows.iter().any(|row| row.client == client && row.version == version && row.step == *step) {
+            if !self
+                .rows
+                .iter()
+                .any(|row| row.client == client && row.version == version && row.step == *step)
+            {
                 self.push(Row {
                     client: client.to_owned(),
                     version: version.to_owned(),
@@ -63,7 +67,10 @@ impl Report {
         let mut rows: Vec<_> = self.rows.iter().collect();
         // Stable, so a client's steps keep the order in which they came.
         rows.sort_by(|a, b| (&a.client, &a.version).cmp(&(&b.client, &b.version)));
-        println!("\n{:8} {:7} {:31} {:7} {:>9}  detail", "client", "version", "step", "result", "ms");
+        println!(
+            "\n{:8} {:7} {:31} {:7} {:>9}  detail",
+            "client", "version", "step", "result", "ms"
+        );
         for row in rows {
             println!("{}", line(row));
         }
@@ -73,5 +80,8 @@ impl Report {
 
 fn line(row: &Row) -> String {
     let ms = row.ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"));
-    format!("{:8} {:7} {:31} {:7} {ms:>9}  {}", row.client, row.version, row.step, row.result, row.detail)
+    format!(
+        "{:8} {:7} {:31} {:7} {ms:>9}  {}",
+        row.client, row.version, row.step, row.result, row.detail
+    )
 }

@@ -34,7 +34,9 @@ pub(super) struct Cast {
 impl Cast {
     /// The next thing that anybody says, or nothing once the scenario's time is over.
     pub(super) fn next(&self) -> Option<(usize, Said)> {
-        self.said.recv_timeout(self.deadline.saturating_duration_since(Instant::now())).ok()
+        self.said
+            .recv_timeout(self.deadline.saturating_duration_since(Instant::now()))
+            .ok()
     }
 }
 
@@ -45,9 +47,18 @@ impl Scene {
             fs::remove_dir_all(&logs).context("cannot clear the last run's logs")?;
         }
         fs::create_dir_all(&logs).context("cannot make the folder for logs")?;
-        let word = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs().to_string();
+        let word = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .context("the clock stands before 1970")?
+            .as_secs()
+            .to_string();
         let ip = own_address(&nodes.addresses[0])?;
-        Ok(Self { folder, nodes, ip, word })
+        Ok(Self {
+            folder,
+            nodes,
+            ip,
+            word,
+        })
     }
 
     pub(super) fn logs(&self) -> PathBuf {
@@ -55,14 +66,29 @@ impl Scene {
     }
 
     /// Starts the clients' programs in one scenario.
-    pub(super) fn cast(&self, clients: &[&'static Client], scenario: &str, nodes: impl Fn(usize) -> Vec<String>) -> Result<Cast> {
+    pub(super) fn cast(
+        &self,
+        clients: &[&'static Client],
+        scenario: &str,
+        nodes: impl Fn(usize) -> Vec<String>,
+    ) -> Result<Cast> {
         println!("{scenario}");
         let logs = self.logs();
-        let setting = Setting { folder: &self.folder, logs: &logs, ip: &self.ip, word: &self.word };
+        let setting = Setting {
+            folder: &self.folder,
+            logs: &logs,
+            ip: &self.ip,
+            word: &self.word,
+        };
         let (sender, said) = mpsc::channel();
         let programs = clients.iter().enumerate();
-        let programs = programs.map(|(index, client)| Program::start(client, scenario, &nodes(index), &setting, index, sender.clone()));
-        Ok(Cast { programs: programs.collect::<Result<_>>()?, said, deadline: Instant::now() + SCENARIO_WITHIN })
+        let programs = programs
+            .map(|(index, client)| Program::start(client, scenario, &nodes(index), &setting, index, sender.clone()));
+        Ok(Cast {
+            programs: programs.collect::<Result<_>>()?,
+            said,
+            deadline: Instant::now() + SCENARIO_WITHIN,
+        })
     }
 
     /// Each client's own steps, all clients at once; those that measure how fast a push comes take turns.
@@ -114,7 +140,10 @@ impl Scene {
             }
             let all = |question: &str| {
                 playing.contains(&true)
-                    && playing.iter().zip(&asked).all(|(playing, asked)| !playing || asked.as_deref() == Some(question))
+                    && playing
+                        .iter()
+                        .zip(&asked)
+                        .all(|(playing, asked)| !playing || asked.as_deref() == Some(question))
             };
             if all("kill") {
                 self.nodes.kill(victim)?;
@@ -141,7 +170,12 @@ impl Scene {
     }
 
     /// Notes what is missing, and prints what may tell why.
-    pub(super) fn curtain(&mut self, cast: &mut Cast, report: &mut Report, steps: impl Fn(&Client) -> &'static [&'static str]) {
+    pub(super) fn curtain(
+        &mut self,
+        cast: &mut Cast,
+        report: &mut Report,
+        steps: impl Fn(&Client) -> &'static [&'static str],
+    ) {
         for program in &mut cast.programs {
             let client = program.client;
             report.demand(client.language, client.version, steps(client));
@@ -159,5 +193,9 @@ impl Scene {
 fn own_address(server: &str) -> Result<String> {
     let socket = UdpSocket::bind("0.0.0.0:0").context("no socket")?;
     socket.connect(server).with_context(|| format!("no way to {server}"))?;
-    Ok(socket.local_addr().context("the socket has no address")?.ip().to_string())
+    Ok(socket
+        .local_addr()
+        .context("the socket has no address")?
+        .ip()
+        .to_string())
 }
