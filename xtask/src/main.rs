@@ -1,1 +1,164 @@
-fn main() {}
+//! `cargo xtask`: everything that is done to the workspace as a whole.
+//!
+//! `verify` is what a change must pass and never writes a file; `fix` does. Each check prints what failed and the command
+//! that repeats it.
+#![allow(clippy::print_stdout, reason = "a program for the terminal")]
+
+mod compat;
+mod docs;
+mod floors;
+mod layers;
+mod metrics_page;
+mod steps;
+
+use anyhow::{Context, bail};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use steps::{Step, run_all};
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+  verify           format, layers, docs, lints and tests; writes nothing
+  fix              formats, applies what clippy can, writes the generated docs
+  layers           prints the floors; fails on an arrow that does not run down
+  docs [--check]   writes docs/config.md and docs/metrics.md, or only says whether they are current
+  cluster [ARGS]   the suites over real processes; ARGS go to the tests
+  compat [NAME]    real Nacos 1.x clients against three nodes
+  bench [NAME]     the benchmarks; without a name lists them";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let Some((command, rest)) = arguments.split_first() else {
+        bail!("no command\n{USAGE}");
+    };
+    match command.as_str() {
+        "verify" => run_all(verify(), rest.iter().any(|argument| argument == "--fail-fast")),
+        "fix" => run_all(fix(), true),
+        "layers" => layers::run(),
+        "docs" => docs::run(rest.iter().any(|argument| argument == "--check")),
+        "cluster" => run_all(cluster(rest), true),
+        "compat" => compat::run(rest),
+        "bench" => bench(rest),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        other => bail!("no command {other:?}\n{USAGE}"),
+    }
+}
+
+/// Fast ones first.
+fn verify() -> Vec<Step> {
+    vec![
+        Step::cargo("format", &["fmt", "--all", "--check"]),
+        Step::cargo("layers", &["xtask", "layers"]),
+        Step::cargo(
+            "lints",
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--locked",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        ),
+        Step::cargo("docs", &["xtask", "docs", "--check"]),
+        Step::cargo("tests", &["test", "--workspace", "--locked"]),
+    ]
+}
+
+fn fix() -> Vec<Step> {
+    vec![
+        Step::cargo(
+            "lints",
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--fix",
+                "--allow-dirty",
+                "--allow-staged",
+            ],
+        ),
+        Step::cargo("format", &["fmt", "--all"]),
+        Step::cargo("docs", &["xtask", "docs"]),
+    ]
+}
+
+/// The suites start the program itself, which therefore is built first.
+fn cluster(rest: &[String]) -> Vec<Step> {
+    let mut test = vec!["test", "--package", "muster-cluster", "--release", "--locked", "--"];
+    let rest: Vec<_> = rest.iter().map(String::as_str).collect();
+    test.extend(["--include-ignored", "--test-threads", "1"]);
+    test.extend(rest);
+    vec![
+        Step::cargo(
+            "build",
+            &["build", "--release", "--locked", "--package", "muster-server"],
+        ),
+        Step::cargo("cluster", &test),
+    ]
+}
+
+fn bench(rest: &[String]) -> anyhow::Result<()> {
+    let folder = root().join("benches");
+    let mut names: Vec<String> = Vec::new();
+    for place in ["src/bin", "benches"] {
+        let Ok(entries) = std::fs::read_dir(folder.join(place)) else {
+            continue;
+        };
+        let stems = entries
+            .flatten()
+            .filter_map(|entry| Some(entry.path().file_stem()?.to_str()?.to_owned()));
+        names.extend(stems);
+    }
+    names.sort();
+    let Some((name, arguments)) = rest.split_first() else {
+        println!("benchmarks: {}", names.join(", "));
+        return Ok(());
+    };
+    if !names.contains(name) {
+        bail!("no benchmark {name:?}; there are {}", names.join(", "));
+    }
+    let mut command = vec![
+        "run",
+        "--release",
+        "--locked",
+        "--package",
+        "muster-benches",
+        "--bin",
+        name,
+        "--",
+    ];
+    command.extend(arguments.iter().map(String::as_str));
+    run_all(
+        vec![
+            Step::cargo(
+                "build",
+                &["build", "--release", "--locked", "--package", "muster-server"],
+            ),
+            Step::cargo("bench", &command),
+        ],
+        true,
+    )
+}
+
+/// The workspace's folder.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("xtask lies in the workspace")
+        .map_or_else(|_| PathBuf::from("."), Path::to_path_buf)
+}

@@ -28,6 +28,7 @@ impl Changes {
             slots: papaya::HashMap::new(),
             joined: OnceLock::new(),
             unfolded: Mutex::default(),
+            batches: Mutex::default(),
             listing: Listing::default(),
             vacant: Mutex::default(),
             floor: Floor::default(),
@@ -73,8 +74,8 @@ impl Floor {
 }
 
 /// Slots by service, and what is kept about all of them together. Owned by nobody in particular: each field guards
-/// itself, and no lock here is held while another one is taken, but those of the listing, `vacant` and `probed`, which
-/// are taken at the end of a fold.
+/// itself. Locks are taken in this order and never the other way: `batches`, a slot's fold, then one of the others for a
+/// few lines.
 pub(crate) struct ReadModel {
     config: Config,
     pub(crate) hybrid: HybridClock,
@@ -82,6 +83,9 @@ pub(crate) struct ReadModel {
     joined: OnceLock<Joined>,
     /// Slots marked and not yet folded by the keeper; each at most once, so bounded by the slots.
     unfolded: Mutex<Vec<Arc<Slot>>>,
+    /// Held while a batch is folded, so that a listing waits for slots that another thread has taken out of the list and
+    /// not folded yet.
+    batches: Mutex<()>,
     pub(crate) listing: Listing,
     /// Slots whose service neither store knows; they stay only while somebody subscribes.
     vacant: Mutex<HashSet<ServiceKey>>,
@@ -144,10 +148,11 @@ impl ReadModel {
 
     /// The list as the stores hold it now.
     pub(crate) fn snapshot(&self, service: &ServiceKey) -> Arc<ServiceSnapshot> {
-        match self.find(service) {
-            Some(slot) => self.newest_of(&slot),
-            None => self.unknown(service),
+        // The path of every query: no count of the slot is touched.
+        if let Some(slot) = self.slots.pin().get(service) {
+            return self.newest_of(slot);
         }
+        self.unknown(service)
     }
 
     /// As [`ReadModel::snapshot`], and the service keeps a slot; `None` if there is no room for one.
@@ -170,6 +175,7 @@ impl ReadModel {
 
     /// Folds at most `slots_max` of the slots that were marked; says whether more wait.
     pub(crate) fn fold_some(&self, slots_max: usize) -> bool {
+        let _guard = self.batches.lock();
         let (batch, more) = {
             let mut unfolded = self.unfolded.lock();
             let rest = unfolded.len().saturating_sub(slots_max);

@@ -39,6 +39,8 @@ mod stores;
 mod switches;
 #[doc(hidden)]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use answers::{Counts, Page, Readiness, ServiceFilter};
 pub use beats::{Beat, BeatAnswer};

@@ -50,10 +50,10 @@ impl Mark {
         }
     }
 
-    /// Revisions decide. Where they went back because the service was forgotten and counted anew, the stamp does, which
-    /// never goes back on a node.
+    /// Equal revisions are the same list. Otherwise the stamp decides, which never goes back on a node, even where a
+    /// service was forgotten and its revisions began anew.
     pub(crate) fn is_newer_than(self, other: Self) -> bool {
-        self.revision > other.revision || (self.revision < other.revision && self.stamp_ms > other.stamp_ms)
+        self.revision != other.revision && (self.stamp_ms, self.revision) > (other.stamp_ms, other.revision)
     }
 
     pub(crate) fn raise(&mut self, to: Self) {

@@ -90,11 +90,6 @@ impl Topics {
         }
         token
     }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.0.read().len()
-    }
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(run(tcp, 3_000, PASSED, 4), [2_250, 1_687, 1_266, 1_000]);
         assert_eq!(run(tcp, 1_000, Found::Slow, 4), [1_250, 1_562, 1_953, 2_441]);
         assert_eq!(run(tcp, 5_000, PASSED, 6), [3_750, 2_812, 2_109, 1_582, 1_187, 1_000]);
-        assert_eq!(*run(tcp, 1_000, Found::Refused, 40).last().unwrap(), 5_000);
+        assert!(run(tcp, 1_000, Found::Refused, 40)[39] > 4_990);
     }
 
     #[test]

@@ -100,9 +100,9 @@ impl Schedule {
         let id = TargetId(self.next_id);
         self.next_id += 1;
         let pace = self.pace(&probe);
-        // 2 s and a part of a part of the longest interval, so that a restart does not probe all at once.
-        let spread = chance(pace.max);
-        let first = now + self.limits.first_wait + chance(spread);
+        // 2 to 7 s as in Nacos, but evenly: Nacos draws a part of a part of the longest interval, so that after a restart
+        // half of all probes fall into the first second, and black holes among them hold up the living.
+        let first = now + self.limits.first_wait + chance(pace.max);
         let target = Target {
             service: service.clone(),
             instance: instance.clone(),
@@ -271,5 +271,66 @@ mod tests {
         }
         schedule.skipped(id, now);
         assert_eq!(schedule.found(id, PASSED, 3, now), None);
+    }
+
+    /// Twenty thousand targets of which three in ten swallow connections, at the default bounds: those that live do not
+    /// wait for those that do not (Nacos issue 9474).
+    #[test]
+    fn black_holes_do_not_hold_up_the_living() {
+        let (limits, probing_max) = (Limits::default(), crate::Config::default().probes_max);
+        let start = Clock::system().now();
+        let mut schedule = Schedule::new(limits);
+        let mut drawn = 0u32;
+        let mut chance = |most: Duration| {
+            drawn = drawn.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            most.mul_f64(f64::from(drawn) / f64::from(u32::MAX))
+        };
+        for s in 0..200 {
+            let wanted = (0..100).map(|port| (key(&format!("h{s}:{port}")), tcp(port))).collect();
+            schedule.set_service(&service(&format!("s{s}")), wanted, start, &mut chance);
+        }
+        let mut under_way: BinaryHeap<Reverse<(Instant, TargetId, bool)>> = BinaryHeap::new();
+        let mut seen: HashMap<TargetId, Instant> = HashMap::new();
+        let mut now = start;
+        while now < start + Duration::from_secs(30) {
+            while under_way.len() < probing_max {
+                let Some((id, target)) = schedule.pop_due(now) else {
+                    break;
+                };
+                let black_hole = target.probe.port % 10 < 3;
+                if !black_hole {
+                    // The first one waits 2 to 7 s by itself; then the interval is 3 s at most.
+                    let (since, most_s) = seen.insert(id, now).map_or((start, 8), |last| (last, 5));
+                    let waited = now - since;
+                    assert!(
+                        waited <= Duration::from_secs(most_s),
+                        "{} waited {waited:?}",
+                        target.instance
+                    );
+                }
+                let takes = if black_hole {
+                    limits.deadline
+                } else {
+                    Duration::from_millis(1)
+                };
+                under_way.push(Reverse((now + takes, id, black_hole)));
+            }
+            let ended = under_way.peek().map(|Reverse((at, ..))| *at);
+            let due = schedule.next_due().filter(|_| under_way.len() < probing_max);
+            now = ended
+                .into_iter()
+                .chain(due)
+                .min()
+                .expect("there is always a next one")
+                .max(now);
+            while let Some(Reverse((at, id, black_hole))) = under_way.peek().copied() {
+                if at > now {
+                    break;
+                }
+                under_way.pop();
+                schedule.found(id, if black_hole { Found::Slow } else { PASSED }, 3, now);
+            }
+        }
+        assert_eq!(seen.len(), 14_000);
     }
 }

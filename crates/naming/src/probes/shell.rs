@@ -213,3 +213,175 @@ fn label(found: Found) -> &'static str {
         Found::Refused => "refused",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probes::Pace;
+    use crate::testing::{Parts, Testbed, instance, service};
+    use muster_consensus::ProposeError;
+    use muster_model::{ClusterName, ClusterSettings};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    fn quick() -> Limits {
+        let pace = Pace {
+            min: Duration::from_millis(2),
+            max: Duration::from_millis(10),
+            factor: 0.5,
+        };
+        Limits {
+            first_wait: Duration::ZERO,
+            tcp: pace,
+            http: pace,
+            ..Limits::default()
+        }
+    }
+
+    fn bed() -> Testbed {
+        Testbed::start_probing(Parts::default(), quick())
+    }
+
+    /// Waits until the only instance of `service` is or is not healthy; a task of its own keeps it folded.
+    async fn until_healthy(bed: &Testbed, service: &ServiceKey, healthy: bool) {
+        let seen = async {
+            while bed.naming.snapshot(service).instances[0].healthy != healthy {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(15), seen)
+            .await
+            .expect("the health changes in the end");
+    }
+
+    #[tokio::test]
+    async fn a_port_that_closes_is_unhealthy_and_well_again_when_it_opens() {
+        let bed = bed();
+        let s = service("s");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut one = instance(&address.to_string(), Kind::Persistent);
+        one.healthy = false;
+        bed.naming.register(&bed.context(), &s, one).await.unwrap();
+        until_healthy(&bed, &s, true).await;
+        drop(listener);
+        until_healthy(&bed, &s, false).await;
+        let _listener = TcpListener::bind(address).await.unwrap();
+        until_healthy(&bed, &s, true).await;
+    }
+
+    #[tokio::test]
+    async fn an_http_checker_asks_the_port_of_the_cluster() {
+        let bed = bed();
+        let s = service("s");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let check_port = listener.local_addr().unwrap().port();
+        bed.tasks.spawn("http-stand-in", TaskKind::Contained, async move {
+            let mut asked = [0; 1_024];
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut asked).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            }
+        });
+        let mut one = instance("127.0.0.1:1", Kind::Persistent);
+        one.healthy = false;
+        bed.naming.register(&bed.context(), &s, one).await.unwrap();
+        let settings = ClusterSettings {
+            checker: HealthChecker::Http {
+                path: "/up".to_owned(),
+                headers: String::new(),
+                expected_code: 200,
+            },
+            check_port,
+            use_instance_port: false,
+            ..ClusterSettings::default()
+        };
+        let cluster = ClusterName::default_cluster();
+        bed.naming
+            .set_cluster(&bed.context(), &s, &cluster, settings)
+            .await
+            .unwrap();
+        until_healthy(&bed, &s, true).await;
+    }
+
+    #[tokio::test]
+    async fn a_flip_that_raft_refused_is_tried_again() {
+        let bed = bed();
+        let s = service("s");
+        let port = {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            listener.local_addr().unwrap().port()
+        };
+        let one = instance(&format!("127.0.0.1:{port}"), Kind::Persistent);
+        bed.naming.register(&bed.context(), &s, one).await.unwrap();
+        bed.persistent
+            .set_failure(Some(ProposeError::Overloaded { waiting: 1 }));
+        let refused = metrics::FLIPS.with_label_values(&["failed"]).get();
+        // The snapshot must be looked at for the prober to learn of the service before the next tick.
+        assert!(bed.naming.snapshot(&s).instances[0].healthy);
+        let tried = async {
+            while metrics::FLIPS.with_label_values(&["failed"]).get() < refused + 2 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(15), tried)
+            .await
+            .expect("it is tried");
+        assert!(bed.naming.snapshot(&s).instances[0].healthy);
+        bed.persistent.set_failure(None);
+        until_healthy(&bed, &s, false).await;
+        assert_eq!(bed.naming.snapshot(&s).instances.len(), 1, "it is never removed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_probed_while_the_check_switch_is_off_or_without_a_checker() {
+        let bed = Testbed::start();
+        let (off, none) = (service("off"), service("none"));
+        let context = bed.context();
+        let settings = ClusterSettings {
+            checker: HealthChecker::None,
+            ..ClusterSettings::default()
+        };
+        // Nobody listens on port 1 of loopback; one probe would mark them at once.
+        bed.naming
+            .register(&context, &none, instance("127.0.0.1:1", Kind::Persistent))
+            .await
+            .unwrap();
+        let cluster = ClusterName::default_cluster();
+        bed.naming
+            .set_cluster(&context, &none, &cluster, settings)
+            .await
+            .unwrap();
+        bed.naming.set_switch(&context, "check", "false").await.unwrap();
+        bed.naming
+            .register(&context, &off, instance("127.0.0.1:1", Kind::Persistent))
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        for service in [&off, &none] {
+            assert!(bed.naming.snapshot(service).instances[0].healthy, "{service}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_responsible_member_probes() {
+        let bed = Testbed::start();
+        let s = service("s");
+        bed.set_responsible(false);
+        bed.naming
+            .register(&bed.context(), &s, instance("127.0.0.1:1", Kind::Persistent))
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(bed.naming.snapshot(&s).instances[0].healthy);
+        bed.set_responsible(true);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(!bed.naming.snapshot(&s).instances[0].healthy);
+    }
+
+    #[test]
+    fn brackets_of_ipv6_are_taken_off() {
+        let probe = probe_for(&ServiceSettings::default(), &instance("[::1]:80", Kind::Persistent)).unwrap();
+        assert_eq!((probe.host.as_str(), probe.port, probe.http), ("::1", 80, None));
+    }
+}

@@ -24,7 +24,7 @@ struct State {
 }
 
 impl MemoryEphemeral {
-    pub(super) fn new(hybrid: HybridClock, changes: Arc<dyn ChangeSink>) -> Self {
+    pub(crate) fn new(hybrid: HybridClock, changes: Arc<dyn ChangeSink>) -> Self {
         Self {
             hybrid,
             changes,

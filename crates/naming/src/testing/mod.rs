@@ -38,7 +38,11 @@ use muster_push::Push;
 use muster_runtime::{Clock, HybridClock, Shutdown, Tasks};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// Makes the push from the read model that it asks for snapshots.
+pub type MakePush = Box<dyn FnOnce(Changes, &Tasks) -> Push>;
 
 /// What a [`Testbed`] is made of; `Default` is right for most tests.
 #[derive(Default)]
@@ -46,7 +50,7 @@ pub struct Parts {
     pub config: Config,
     pub clock: Clock,
     /// Makes the push from the read model; none records instead, see [`Testbed::recorder`].
-    pub push: Option<Box<dyn FnOnce(Changes, &Tasks) -> Push>>,
+    pub push: Option<MakePush>,
     pub membership: Option<Membership>,
 }
 
@@ -128,7 +132,7 @@ impl Testbed {
 
     /// Whether there is a Raft leader; without one persistent writes fail with `NoLeader`.
     pub fn set_leader(&self, there: bool) {
-        self.group.0.lock().leader = there.then_some(MemberId(1));
+        self.group.status.lock().leader = there.then_some(MemberId(1));
         self.persistent.set_leader(there);
     }
 
@@ -142,9 +146,14 @@ impl Testbed {
         });
     }
 
+    /// Whether this node answers for clients, and so probes persistent instances.
+    pub fn set_responsible(&self, here: bool) {
+        self.group.responsible.store(here, Ordering::Relaxed);
+    }
+
     /// Replaces what the Raft group says of itself.
     pub fn set_status(&self, change: impl FnOnce(&mut Status)) {
-        change(&mut self.group.0.lock());
+        change(&mut self.group.status.lock());
     }
 }
 
@@ -154,8 +163,11 @@ impl Drop for Testbed {
     }
 }
 
-/// A group of one.
-struct MemoryGroup(Mutex<Status>);
+/// A group of one, which answers for everybody unless told otherwise.
+struct MemoryGroup {
+    status: Mutex<Status>,
+    responsible: AtomicBool,
+}
 
 impl Default for MemoryGroup {
     fn default() -> Self {
@@ -164,7 +176,7 @@ impl Default for MemoryGroup {
             client_address: "127.0.0.1:8848".to_owned(),
             peer_address: "127.0.0.1:9849".to_owned(),
         };
-        Self(Mutex::new(Status {
+        let status = Status {
             role: Role::Leader,
             term: 1,
             leader: Some(MemberId(1)),
@@ -180,19 +192,23 @@ impl Default for MemoryGroup {
             }],
             initialized: true,
             fatal: None,
-        }))
+        };
+        Self {
+            status: Mutex::new(status),
+            responsible: AtomicBool::new(true),
+        }
     }
 }
 
 impl Group for MemoryGroup {
     fn status(&self) -> Status {
-        self.0.lock().clone()
+        self.status.lock().clone()
     }
 }
 
 impl Responsible for MemoryGroup {
     fn is_here(&self, _client: &ClientId) -> bool {
-        true
+        self.responsible.load(Ordering::Relaxed)
     }
 }
 

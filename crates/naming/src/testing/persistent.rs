@@ -32,7 +32,7 @@ struct State {
 type Write<'a> = &'a dyn Fn(Option<&PersistentService>) -> Result<Option<PersistentService>, Rejection>;
 
 impl MemoryPersistent {
-    pub(super) fn new(hybrid: HybridClock, changes: Arc<dyn ChangeSink>) -> Self {
+    pub(crate) fn new(hybrid: HybridClock, changes: Arc<dyn ChangeSink>) -> Self {
         Self {
             hybrid,
             changes,
@@ -49,6 +49,16 @@ impl MemoryPersistent {
     /// What every write and read barrier fails with; `None`: they succeed.
     pub fn set_failure(&self, failure: Option<ProposeError>) {
         self.state.lock().failure = failure;
+    }
+
+    /// Sets a switch as another node would.
+    pub fn put_switch(&self, entry: &str, value: Option<&str>) {
+        let mut state = self.state.lock();
+        match value {
+            Some(value) => state.switches.insert(entry.to_owned(), value.to_owned()),
+            None => state.switches.remove(entry),
+        };
+        state.index += 1;
     }
 
     fn write(&self, service: &ServiceKey, write: Write<'_>) -> Result<ChangeId, WriteError> {
@@ -202,16 +212,14 @@ impl PersistentStore for MemoryPersistent {
     }
 
     fn set_switch<'a>(&'a self, entry: &'a str, value: Option<String>, _: Instant) -> Answer<'a, ChangeId> {
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         if let Some(failure) = &state.failure {
             return ready(Err(failure.clone().into()));
         }
-        match value {
-            Some(value) => state.switches.insert(entry.to_owned(), value),
-            None => state.switches.remove(entry),
-        };
-        state.index += 1;
-        ready(Ok(ChangeId::Raft { index: state.index }))
+        drop(state);
+        self.put_switch(entry, value.as_deref());
+        let index = self.state.lock().index;
+        ready(Ok(ChangeId::Raft { index }))
     }
 
     fn service(&self, service: &ServiceKey) -> Option<Arc<PersistentService>> {

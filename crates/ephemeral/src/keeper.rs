@@ -1,0 +1,171 @@
+//! The watch over the leases: one task that walks over all of them twice a second.
+
+use crate::leaf::LEAVES;
+use crate::lease::Due;
+use crate::metrics;
+use crate::moment::{Moment, ms};
+use crate::node::Node;
+use crate::record::{Phase, Record};
+use crate::seen;
+use crate::tenure::{Tenure, may_end};
+use crate::wire::HASHES_MAX;
+use muster_membership::Responsibility;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// A lease that ends at 15 s is found ended by 15.5 s.
+const WALK_EVERY: Duration = Duration::from_millis(500);
+/// A walk that comes this late means that the process stood still, and beats with it.
+const STALL_MS: u64 = 5_000;
+/// Leaves walked before others have a turn: 64,000 of a million instances.
+const LEAVES_AT_ONCE: usize = 256;
+const RESPONSIBLE_COUNTED_EVERY_MS: u64 = 5_000;
+
+/// What one walk gathers.
+#[derive(Default)]
+struct Walk {
+    due: Vec<Arc<Record>>,
+    beaten: Vec<(u64, u32)>,
+    responsible: usize,
+}
+
+pub(crate) async fn run(node: Arc<Node>) {
+    let mut turns = tokio::time::interval(WALK_EVERY);
+    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut tenure = Tenure::default();
+    let start = node.timeline.now();
+    let (mut last, mut told, mut counted) = (start, start, Moment::default());
+    loop {
+        tokio::select! {
+            () = node.tasks.shutdown().begun() => return,
+            _ = turns.tick() => {}
+        }
+        let now = node.timeline.now();
+        if now.since_ms(last) > STALL_MS {
+            tracing::warn!(
+                stood_still_ms = now.since_ms(last),
+                "the process stood still; all leases get a full period"
+            );
+            metrics::STALLS.inc();
+            node.grant_everyone(now);
+        }
+        last = now;
+        let view = node.membership.view();
+        let since = node.timeline.at(view.since);
+        tenure.note(view, since);
+        let tells = now.since_ms(told) >= ms(node.config.seen_every);
+        let counts = now.since_ms(counted) >= RESPONSIBLE_COUNTED_EVERY_MS;
+        let walk = walk(&node, &tenure, now, tells, counts).await;
+        if tells {
+            told = now;
+            seen::tell(&node, &walk.beaten);
+        }
+        if counts {
+            counted = now;
+            node.responsible.store(walk.responsible, Ordering::Relaxed);
+        }
+        end_leases(&node, &tenure, walk.due).await;
+        show(&node, now);
+    }
+}
+
+async fn walk(node: &Node, tenure: &Tenure, now: Moment, tells: bool, counts: bool) -> Walk {
+    let mut walk = Walk::default();
+    let view = node.membership.view();
+    let ends = may_end_any(node);
+    for leaf in 0..LEAVES {
+        node.store.for_each_of_leaf(leaf, |record| {
+            let phase = record.phase();
+            if !matches!(phase, Phase::Healthy | Phase::Unhealthy) {
+                return;
+            }
+            if tells && record.lease.take_beaten_here() {
+                walk.beaten.push((record.hash, now.age_ms(record.lease.seen())));
+            }
+            if counts && view.responsible_for_hash(record.client_hash) == Responsibility::Here {
+                walk.responsible += 1;
+            }
+            if ends && is_due(node, tenure, record, now) {
+                walk.due.push(record.clone());
+            }
+        });
+        if counts {
+            node.store.forget_old_tombstones(leaf);
+        }
+        if leaf % LEAVES_AT_ONCE == LEAVES_AT_ONCE - 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+    walk
+}
+
+/// Whether this node may end leases at all, as things stand.
+fn may_end_any(node: &Node) -> bool {
+    node.is_ready()
+        && node.expiry.load(Ordering::Acquire)
+        && !node.draining.load(Ordering::Acquire)
+        && node.membership.view().quorum
+}
+
+/// Whether silence asks something of this record and this node may do it.
+fn is_due(node: &Node, tenure: &Tenure, record: &Record, now: Moment) -> bool {
+    let asked = match record.lease.due(now) {
+        None => false,
+        Some(Due::Mark) => record.phase() == Phase::Healthy,
+        Some(Due::Remove) => true,
+    };
+    asked
+        && tenure.since(record.client_hash).is_some_and(|since| {
+            let since = since.max(node.amnesty());
+            may_end(record.lease.seen(), since, record.lease.delete_ms(), now)
+        })
+}
+
+/// Ends what is due, once a majority has said that it knows of no later beat.
+async fn end_leases(node: &Arc<Node>, tenure: &Tenure, due: Vec<Arc<Record>>) {
+    for part in due.chunks(HASHES_MAX) {
+        let hashes: Vec<u64> = part.iter().map(|record| record.hash).collect();
+        if !seen::ask(node, &hashes).await {
+            tracing::debug!(
+                due = hashes.len(),
+                "no majority spoke about silent instances: asked again"
+            );
+            return;
+        }
+        let received = node.timeline.instant();
+        let now = node.timeline.at(received);
+        let view = node.membership.view();
+        let mut ended = Vec::new();
+        for record in part {
+            // Things may have changed while the others spoke.
+            let still_here = view.responsible_for_hash(record.client_hash) == Responsibility::Here;
+            if !still_here || !may_end_any(node) || !is_due(node, tenure, record, now) {
+                continue;
+            }
+            if let Some((due, applied)) = node.store.expire(record, now) {
+                metrics::lease_expired(due);
+                ended.push(applied);
+            }
+        }
+        if !ended.is_empty() {
+            node.spread_all(&ended, received);
+        }
+    }
+}
+
+fn show(node: &Node, now: Moment) {
+    metrics::INSTANCES.set(node.store.instances_count() as i64);
+    metrics::TOMBSTONES.set(node.store.tombstones_count() as i64);
+    metrics::RESPONSIBLE.set(node.responsible.load(Ordering::Relaxed) as i64);
+    let view = node.membership.view();
+    let peers = node.peers.all();
+    let living = || {
+        peers
+            .iter()
+            .filter(|peer| view.living_peers().any(|member| member.id == peer.id))
+    };
+    let divergence_ms = living().map(|peer| now.since_ms(peer.equal())).max().unwrap_or(0);
+    metrics::DIVERGENCE_MAX_MS.set(divergence_ms as i64);
+    metrics::COPIES_PENDING_MAX.set(peers.iter().map(|peer| peer.pending()).max().unwrap_or(0) as i64);
+}

@@ -1,0 +1,154 @@
+//! The right of an instance to stay listed until it has been silent for too long.
+
+use crate::moment::{Moment, ms};
+use muster_model::BeatTimings;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+/// What silence asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Due {
+    /// Silent beyond its timeout: unhealthy.
+    Mark,
+    /// Silent beyond its delete timeout: gone.
+    Remove,
+}
+
+/// A lease that beats renew. (One that lasts as long as its client's connection will stand beside it: what holds the
+/// lease is this type's own business, the store asks only [`Lease::due`].)
+///
+/// All atomics, so that a beat takes no lock; 29 bytes, so that a million are cheap. Of a tombstone, `seen` keeps what its
+/// removal was based on: the last beat of an expired instance, the moment of deregistering of a deregistered one.
+pub(crate) struct Lease {
+    seen: AtomicU64,
+    interval_ms: AtomicU32,
+    timeout_ms: AtomicU32,
+    delete_ms: AtomicU32,
+    /// A beat came to this node since the peers were last told.
+    beaten_here: AtomicBool,
+}
+
+impl Lease {
+    pub(crate) fn new(timings: BeatTimings, seen: Moment) -> Self {
+        let lease = Self {
+            seen: AtomicU64::new(seen.0),
+            interval_ms: AtomicU32::new(0),
+            timeout_ms: AtomicU32::new(0),
+            delete_ms: AtomicU32::new(0),
+            beaten_here: AtomicBool::new(false),
+        };
+        lease.set_timings(timings);
+        lease
+    }
+
+    pub(crate) fn set_timings(&self, timings: BeatTimings) {
+        let clipped = |duration| u32::try_from(ms(duration)).unwrap_or(u32::MAX);
+        self.interval_ms.store(clipped(timings.interval), Ordering::Relaxed);
+        self.timeout_ms.store(clipped(timings.timeout), Ordering::Relaxed);
+        self.delete_ms.store(clipped(timings.delete), Ordering::Relaxed);
+    }
+
+    pub(crate) fn interval_ms(&self) -> u32 {
+        self.interval_ms.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_interval_ms(&self, interval_ms: u32) {
+        self.interval_ms.store(interval_ms, Ordering::Relaxed);
+    }
+
+    pub(crate) fn timeout_ms(&self) -> u64 {
+        self.timeout_ms.load(Ordering::Relaxed).into()
+    }
+
+    pub(crate) fn delete_ms(&self) -> u64 {
+        self.delete_ms.load(Ordering::Relaxed).into()
+    }
+
+    /// A beat or a registration came to this node.
+    pub(crate) fn beat(&self, now: Moment) {
+        self.seen.store(now.0, Ordering::Release);
+        self.beaten_here.store(true, Ordering::Release);
+    }
+
+    /// Somebody saw it then. Only ever moves the lease forward, so the order of news does not matter.
+    pub(crate) fn renew_to(&self, seen: Moment) {
+        self.seen.fetch_max(seen.0, Ordering::AcqRel);
+    }
+
+    /// The lease begins anew, or ends, whatever was seen before.
+    pub(crate) fn reset_to(&self, seen: Moment) {
+        self.seen.store(seen.0, Ordering::Release);
+    }
+
+    pub(crate) fn seen(&self) -> Moment {
+        Moment(self.seen.load(Ordering::Acquire))
+    }
+
+    /// Whether a beat came to this node since this was last asked.
+    pub(crate) fn take_beaten_here(&self) -> bool {
+        self.beaten_here.load(Ordering::Acquire) && self.beaten_here.swap(false, Ordering::AcqRel)
+    }
+
+    /// What the silence until `now` asks for.
+    pub(crate) fn due(&self, now: Moment) -> Option<Due> {
+        let silence_ms = now.since_ms(self.seen());
+        if silence_ms > self.delete_ms() {
+            Some(Due::Remove)
+        } else if silence_ms > self.timeout_ms() {
+            Some(Due::Mark)
+        } else {
+            None
+        }
+    }
+
+    /// Whether this node knows better than somebody who ended (or marked) the lease because nothing was seen after
+    /// `basis`: it has seen a later beat, and by that one the lease still holds.
+    ///
+    /// Ages travel with the delay of their messages, so later means by more than a second (a quarter of a short timeout).
+    pub(crate) fn refutes(&self, claim: Due, basis: Moment, now: Moment) -> bool {
+        let slack_ms = (self.timeout_ms() / 4).min(1_000);
+        let limit_ms = match claim {
+            Due::Mark => self.timeout_ms(),
+            Due::Remove => self.delete_ms(),
+        };
+        self.seen().since_ms(basis) > slack_ms && now.since_ms(self.seen()) <= limit_ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(seen: u64) -> Lease {
+        Lease::new(BeatTimings::default(), Moment(seen))
+    }
+
+    #[test]
+    fn silence_marks_after_fifteen_seconds_and_removes_after_thirty() {
+        let lease = lease(1_000);
+        assert_eq!(lease.due(Moment(16_000)), None);
+        assert_eq!(lease.due(Moment(16_001)), Some(Due::Mark));
+        assert_eq!(lease.due(Moment(31_000)), Some(Due::Mark));
+        assert_eq!(lease.due(Moment(31_001)), Some(Due::Remove));
+    }
+
+    #[test]
+    fn old_news_never_shortens_a_lease() {
+        let lease = lease(10_000);
+        lease.renew_to(Moment(4_000));
+        assert_eq!(lease.seen(), Moment(10_000));
+    }
+
+    #[test]
+    fn a_later_beat_refutes_a_removal_only_while_it_holds_itself() {
+        let lease = lease(50_000);
+        assert!(lease.refutes(Due::Remove, Moment(20_000), Moment(60_000)));
+        assert!(
+            !lease.refutes(Due::Remove, Moment(49_500), Moment(60_000)),
+            "within the slack"
+        );
+        assert!(
+            !lease.refutes(Due::Remove, Moment(20_000), Moment(80_001)),
+            "silent too long itself"
+        );
+    }
+}

@@ -1,0 +1,27 @@
+//! What the process itself shows.
+
+use prometheus::{Gauge, IntGauge, IntGaugeVec, register_gauge, register_int_gauge, register_int_gauge_vec};
+use std::sync::LazyLock;
+
+/// Always 1; the version is the label.
+pub static BUILD_INFO: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    register_int_gauge_vec!(
+        "muster_build_info",
+        "Always 1; the label says which version runs",
+        &["version"]
+    )
+    .expect("registered once")
+});
+
+pub static START_SECONDS: LazyLock<Gauge> = LazyLock::new(|| {
+    register_gauge!(
+        "muster_start_seconds",
+        "Seconds from the start of the process to answering clients; 0 until then"
+    )
+    .expect("registered once")
+});
+
+pub static OPEN_FILES_MAX: LazyLock<IntGauge> = LazyLock::new(|| {
+    register_int_gauge!("muster_open_files_max", "Files and sockets the process may have open")
+        .expect("registered once")
+});

@@ -1,1 +1,0 @@
-//! Members in other processes, by gRPC.

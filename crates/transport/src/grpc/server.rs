@@ -1,0 +1,88 @@
+//! The called side: checks who is meant, finds the handler, answers.
+
+use super::proto::peer_server::{Peer, PeerServer};
+use super::proto::{Refusal, Reply, Request, refusal, reply};
+use super::{BODY_BYTES_MAX, CALLS_PER_CONNECTION_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, Routes};
+use crate::{HandlerError, Route};
+use muster_model::MemberId;
+use muster_runtime::Shutdown;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Response, Status};
+
+struct Service {
+    local: MemberId,
+    cluster: u64,
+    routes: Arc<Routes>,
+}
+
+pub(super) async fn serve(
+    listener: TcpListener,
+    local: MemberId,
+    cluster: u64,
+    routes: Arc<Routes>,
+    shutdown: Shutdown,
+) {
+    let service = PeerServer::new(Service { local, cluster, routes })
+        .max_decoding_message_size(BODY_BYTES_MAX)
+        .max_encoding_message_size(BODY_BYTES_MAX);
+    let served = tonic::transport::Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(16 << 20)
+        .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
+        .add_service(service)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move { shutdown.begun().await })
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the peer port stopped serving");
+    }
+}
+
+impl Service {
+    async fn outcome(&self, request: Request) -> Result<reply::Outcome, Refusal> {
+        let refuse = |reason: refusal::Reason, text: String| Refusal {
+            reason: reason.into(),
+            text,
+        };
+        if request.cluster != self.cluster {
+            return Err(refuse(
+                refusal::Reason::WrongCluster,
+                "this node is of another cluster".into(),
+            ));
+        }
+        if request.to != self.local.0 {
+            let text = format!("this node is member {}, not {}", self.local, request.to);
+            return Err(refuse(refusal::Reason::WrongMember, text));
+        }
+        let Some(route) = Route::from_number(request.route) else {
+            return Err(refuse(
+                refusal::Reason::UnknownRoute,
+                format!("route {} is not known", request.route),
+            ));
+        };
+        let handler = self.routes.read().get(&route).cloned();
+        let Some(handler) = handler else {
+            return Err(refuse(refusal::Reason::NotReady, String::new()));
+        };
+        match handler.handle(MemberId(request.from), request.body).await {
+            Ok(body) => Ok(reply::Outcome::Body(body)),
+            Err(HandlerError::NotReady) => Err(refuse(refusal::Reason::NotReady, String::new())),
+            Err(HandlerError::Failed(text)) => Err(refuse(refusal::Reason::Failed, text)),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Peer for Service {
+    async fn call(&self, request: tonic::Request<Request>) -> Result<Response<Reply>, Status> {
+        let outcome = self
+            .outcome(request.into_inner())
+            .await
+            .unwrap_or_else(reply::Outcome::Refusal);
+        Ok(Response::new(Reply { outcome: Some(outcome) }))
+    }
+}

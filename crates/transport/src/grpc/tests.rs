@@ -1,0 +1,119 @@
+use super::*;
+use crate::HandlerError;
+use muster_runtime::Shutdown;
+
+const WITHIN: Duration = Duration::from_secs(5);
+
+struct Node {
+    transport: Arc<GrpcTransport>,
+    tasks: Tasks,
+}
+
+async fn node(id: u64, cluster: u64) -> Node {
+    let transport = GrpcTransport::bind(MemberId(id), cluster, "127.0.0.1:0".parse().unwrap())
+        .await
+        .unwrap();
+    let tasks = Tasks::new(Shutdown::new());
+    transport.serve_until_shutdown(&tasks);
+    transport.serve(Route::MembershipPing, echo(id));
+    Node { transport, tasks }
+}
+
+/// Answers who was called, by whom, and what was said.
+fn echo(id: u64) -> Arc<dyn Handler> {
+    Arc::new(move |from: MemberId, body: Bytes| async move {
+        Ok(Bytes::from(format!(
+            "{id} heard {} from {from}",
+            String::from_utf8_lossy(&body)
+        )))
+    })
+}
+
+impl Node {
+    fn knows(&self, other: &Node) {
+        self.transport
+            .set_peers(vec![(other.transport.local, other.transport.local_addr.to_string())]);
+    }
+
+    async fn ping(&self, to: u64) -> Result<Bytes, Error> {
+        self.transport
+            .call(
+                MemberId(to),
+                Route::MembershipPing,
+                Bytes::from_static(b"hello"),
+                WITHIN,
+            )
+            .await
+    }
+}
+
+#[tokio::test]
+async fn a_call_reaches_the_handler_of_the_member_meant() {
+    let (one, two) = (node(1, 7).await, node(2, 7).await);
+    one.knows(&two);
+    assert_eq!(one.ping(2).await.unwrap(), "2 heard hello from 1");
+}
+
+#[tokio::test]
+async fn a_node_of_another_cluster_or_under_another_id_refuses() {
+    let (one, two, stranger) = (node(1, 7).await, node(2, 7).await, node(2, 8).await);
+    one.knows(&stranger);
+    assert!(matches!(one.ping(2).await, Err(Error::WrongPeer(_))));
+    one.transport
+        .set_peers(vec![(MemberId(3), two.transport.local_addr.to_string())]);
+    assert!(matches!(one.ping(3).await, Err(Error::WrongPeer(_))));
+}
+
+#[tokio::test]
+async fn a_route_without_a_handler_is_not_ready() {
+    let (one, two) = (node(1, 7).await, node(2, 7).await);
+    one.knows(&two);
+    let answer = one
+        .transport
+        .call(MemberId(2), Route::RaftVote, Bytes::new(), WITHIN)
+        .await;
+    assert_eq!(answer, Err(Error::NotReady(MemberId(2))));
+}
+
+#[tokio::test]
+async fn a_closed_port_is_unreachable_and_proves_that_nothing_arrived() {
+    let one = node(1, 7).await;
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    one.transport.set_peers(vec![(MemberId(2), free.to_string())]);
+    let error = one.ping(2).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    assert!(error.is_not_delivered());
+}
+
+#[tokio::test]
+async fn a_handler_that_does_not_answer_in_time_leaves_the_outcome_open() {
+    let (one, two) = (node(1, 7).await, node(2, 7).await);
+    one.knows(&two);
+    two.transport.serve(
+        Route::RaftForward,
+        Arc::new(|_: MemberId, _: Bytes| async { std::future::pending::<Result<Bytes, HandlerError>>().await }),
+    );
+    let error = one
+        .transport
+        .call(MemberId(2), Route::RaftForward, Bytes::new(), Duration::from_millis(50))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::NoAnswer { .. }) && !error.is_not_delivered());
+}
+
+#[tokio::test]
+async fn a_peer_that_comes_back_at_another_address_is_reached_again() {
+    let (one, two) = (node(1, 7).await, node(2, 7).await);
+    one.knows(&two);
+    one.ping(2).await.unwrap();
+    two.tasks.shutdown().begin();
+    assert!(two.tasks.ended_within(WITHIN).await);
+    let back = node(2, 7).await;
+    one.knows(&back);
+    assert_eq!(one.ping(2).await.unwrap(), "2 heard hello from 1");
+}
+
+#[tokio::test]
+async fn an_unknown_member_is_said_to_be_unknown() {
+    assert_eq!(node(1, 7).await.ping(9).await, Err(Error::UnknownMember(MemberId(9))));
+}

@@ -1,0 +1,173 @@
+//! Orderly ends, other addresses, emptied disks.
+
+use anyhow::ensure;
+use muster_testkit::{Publisher, Spec, Subscriber, Writer, always, cluster, eventually, muster};
+use serde_json::Value;
+use std::net::Ipv4Addr;
+use std::process::Command;
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_orderly_end_of_a_node_loses_no_ephemeral_instance() {
+    let mut cluster = cluster(3).await.unwrap();
+    let specs = (1..=30).map(|n| Spec::ephemeral("living", "10.1.0.1", n).with_lease_ms(1_000, 4_000, 8_000));
+    let addresses = cluster.addresses();
+    let beats = Duration::from_secs(1);
+    let publisher = Publisher::start(cluster.http(), &addresses, specs.collect(), beats)
+        .await
+        .unwrap();
+    let leader = cluster.leader(SOON).await.unwrap();
+    let others: Vec<_> = cluster.ids().into_iter().filter(|id| *id != leader).collect();
+    let (v1, published) = (others.iter().map(|id| cluster.v1(*id)), publisher.published());
+    let (v1, published): (Vec<_>, Vec<_>) = (v1.collect(), published.collect());
+    let all_healthy = || async {
+        for node in &v1 {
+            let listed = node.list("living").await?;
+            let missing: Vec<_> = published.iter().filter(|it| !listed.healthy.contains(*it)).collect();
+            ensure!(missing.is_empty(), "not listed as healthy: {missing:?}");
+        }
+        Ok(())
+    };
+    eventually(SOON, "the others list all", all_healthy).await.unwrap();
+    let (stopped, held) = tokio::join!(
+        cluster.stop(leader),
+        always(Duration::from_secs(10), "the others list all as healthy", all_healthy)
+    );
+    stopped.unwrap();
+    held.unwrap();
+    cluster.restart(leader).await.unwrap();
+    cluster.leader(SOON).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_restarted_at_another_address_rejoins() {
+    let mut cluster = cluster(3).await.unwrap();
+    let leader = cluster.leader(SOON).await.unwrap();
+    let moved = cluster.ids().into_iter().find(|id| *id != leader).unwrap();
+    let before = Spec::persistent("p", "10.2.0.1", 1);
+    cluster.v1(moved).register(&before).await.unwrap().ok().unwrap();
+    cluster.stop(moved).await.unwrap();
+    let while_away = Spec::persistent("p", "10.2.0.1", 2);
+    cluster.v1(leader).register(&while_away).await.unwrap().ok().unwrap();
+    cluster.move_to_another_port(moved).unwrap();
+    cluster.restart(moved).await.unwrap();
+    let v1 = cluster.v1(moved);
+    let caught_up = eventually(SOON, "the moved node has both", || async {
+        let listed = v1.list("p").await?;
+        ensure!(listed.all.len() == 2, "{:?}", listed.all);
+        Ok(())
+    });
+    caught_up.await.unwrap();
+    v1.register(&Spec::persistent("p", "10.2.0.1", 3))
+        .await
+        .unwrap()
+        .ok()
+        .unwrap();
+    v1.register(&Spec::ephemeral("e", "10.2.0.1", 1))
+        .await
+        .unwrap()
+        .ok()
+        .unwrap();
+    cluster.converged(SOON).await.unwrap();
+    // it counts as a voter: with the third node gone, it and the other are the majority
+    let third = cluster
+        .ids()
+        .into_iter()
+        .find(|id| *id != leader && *id != moved)
+        .unwrap();
+    cluster.kill(third).await.unwrap();
+    cluster.leader(SOON).await.unwrap();
+    v1.register(&Spec::persistent("p", "10.2.0.1", 4))
+        .await
+        .unwrap()
+        .ok()
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_whose_disk_was_lost_is_removed_added_and_catches_up() {
+    let mut cluster = cluster(3).await.unwrap();
+    let leader = cluster.leader(SOON).await.unwrap();
+    let lost = cluster.ids().into_iter().find(|id| *id != leader).unwrap();
+    let writer = Writer::start(cluster.http(), &cluster.addresses(), "kept", 4);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (acknowledged, ..) = writer.stop().await;
+    assert!(!acknowledged.is_empty());
+    cluster.kill(lost).await.unwrap();
+    cluster.empty(lost).unwrap();
+    let operator = |arguments: &[&str]| {
+        let mut command = Command::new(muster().unwrap());
+        command
+            .arg("cluster")
+            .args(arguments)
+            .args(["--server", &cluster.address(leader)]);
+        command.output().unwrap()
+    };
+    let removed = operator(&["remove", &lost.to_string()]);
+    assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
+    let address = format!("{lost}@{}", cluster.address(lost));
+    cluster.start_joining(lost).unwrap();
+    let mut add = Command::new(muster().unwrap());
+    add.args(["cluster", "add", &address, "--server", &cluster.address(leader)]);
+    let added = add.output().unwrap();
+    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    cluster.ready(lost).await.unwrap();
+    let listed = cluster.v1(lost).list("kept").await.unwrap();
+    assert_eq!(acknowledged.difference(&listed.all).count(), 0);
+    cluster.converged(SOON).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_operators_status_is_the_same_at_every_node() {
+    let cluster = cluster(3).await.unwrap();
+    let leader = cluster.leader(SOON).await.unwrap();
+    for id in cluster.ids() {
+        let mut command = Command::new(muster().unwrap());
+        command.args([
+            "cluster",
+            "status",
+            "--output",
+            "json",
+            "--server",
+            &cluster.address(id),
+        ]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(status["leader"].as_u64(), Some(leader));
+        assert_eq!(status["members"].as_array().unwrap().len(), 3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_at_any_node_reaches_a_subscriber_of_each_other_node() {
+    let cluster = cluster(3).await.unwrap();
+    for (from, to) in [(1, 1), (1, 2), (2, 3), (3, 1)] {
+        let service = format!("pushed-{from}-{to}");
+        let subscriber = Subscriber::bind(Ipv4Addr::LOCALHOST.into()).await.unwrap();
+        cluster
+            .v1(to)
+            .subscribe(&service, "127.0.0.1", subscriber.port)
+            .await
+            .unwrap();
+        let called = tokio::time::Instant::now();
+        for spec in [
+            Spec::ephemeral(&service, "10.1.0.1", 80),
+            Spec::ephemeral(&service, "10.1.0.1", 81),
+        ] {
+            cluster.v1(from).register(&spec).await.unwrap().ok().unwrap();
+            let wanted = spec.address();
+            let push = subscriber
+                .until(SOON, |push| push.list.all.contains(&wanted))
+                .await
+                .unwrap();
+            eprintln!(
+                "from node {from} by node {to}: {:?} after the first call",
+                push.received - called
+            );
+            assert_eq!(push.service, format!("DEFAULT_GROUP@@{service}"));
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Where the cluster and its clients stand: a network namespace with an address that is not loopback.
+//!
+//! The Node, Java and Go clients tell the server their host's own address to push to, and none takes a loopback one. A namespace
+//! gives every run the same address and the same free ports on any machine. It is made by `unshare`, together with a process
+//! namespace, rather than by name: the kernel takes all of it down when its first process ends, however that comes about.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// The address of the nodes, and the one that clients find as their own.
+pub(super) const ADDRESS: &str = "10.99.0.1";
+
+const UNSHARE: [&str; 6] = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+
+/// The first process of a process namespace takes no signal that it has no handler for, Ctrl-C included; this one has.
+const FIRST_PROCESS: &str = r#"trap 'exit 130' INT TERM; "$@" & wait $!; exit $?"#;
+
+/// Starts this command again inside a new namespace, in place of this process.
+pub(super) fn enter(args: &[String], bin: &Path) -> Result<()> {
+    let probe = Command::new("unshare")
+        .args(UNSHARE)
+        .args(["ip", "link", "set", "lo", "up"])
+        .output();
+    let probe = probe.context("cannot run unshare (of util-linux), which makes the network namespace")?;
+    ensure!(
+        probe.status.success(),
+        "no network namespace can be made here: this needs root, Linux, unshare and ip ({})",
+        String::from_utf8_lossy(&probe.stderr).trim()
+    );
+    let own = std::env::current_exe().context("cannot tell where this program lies")?;
+    let error = Command::new("unshare")
+        .args(UNSHARE)
+        .args(["sh", "-c", FIRST_PROCESS, "sh"])
+        .arg(own)
+        .arg("compat")
+        .args(args)
+        .arg("--inside")
+        .arg(bin)
+        .exec();
+    Err(error).context("cannot run unshare")
+}
+
+/// Gives the namespace its interface, and the host's name the address that Java asks it for.
+pub(super) fn furnish(cache: &Path) -> Result<()> {
+    ip("link set lo up")?;
+    // Of a pair of ends one is enough; the kernel keeps it up only while the other is. Node looks for an eth0 first.
+    ip("link add eth0 type veth peer name peer0")?;
+    ip(&format!("address add {ADDRESS}/24 dev eth0"))?;
+    ip("link set peer0 up")?;
+    ip("link set eth0 up")?;
+
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").context("cannot read the host's name")?;
+    let hosts = cache.join("hosts");
+    fs::write(&hosts, format!("127.0.0.1 localhost\n{ADDRESS} {}\n", name.trim()))
+        .context("cannot write the hosts file")?;
+    let mount = Command::new("mount")
+        .arg("--bind")
+        .arg(&hosts)
+        .arg("/etc/hosts")
+        .status()
+        .context("cannot run mount")?;
+    ensure!(mount.success(), "cannot lay {} over /etc/hosts", hosts.display());
+    Ok(())
+}
+
+fn ip(words: &str) -> Result<()> {
+    let output = Command::new("ip")
+        .args(words.split(' '))
+        .output()
+        .context("cannot run ip (of iproute2)")?;
+    if !output.status.success() {
+        bail!("ip {words}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
