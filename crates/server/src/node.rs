@@ -86,6 +86,7 @@ impl Node {
         let local = settings.local_member();
         let configured = settings.configured_members();
         limits::raise_open_files(settings.http.connections_max);
+        metrics::register().context("metrics")?;
         metrics::BUILD_INFO
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
