@@ -66,10 +66,11 @@ fn show(node: &Arc<Node>, _from: MemberId, body: Bytes) -> Result<Bytes, Handler
     };
     if !answer.equal && !asked.leaves.is_empty() {
         let mut bytes = 0;
-        for leaf in asked.first_leaf as usize..LEAVES {
-            if own[leaf] == asked.leaves[leaf] {
-                continue;
-            }
+        let pairs = own.iter().zip(&asked.leaves).enumerate();
+        for (leaf, _) in pairs
+            .skip(asked.first_leaf as usize)
+            .filter(|(_, (own, theirs))| own != theirs)
+        {
             if bytes >= BATCH_BYTES {
                 answer.next_leaf = leaf as u32;
                 break;

@@ -136,7 +136,9 @@ impl TestNode {
     }
 
     pub(super) fn healthy(&self, service: &ServiceKey, port: u16) -> Option<bool> {
-        self.store.instance(service, &key(port)).map(|instance| instance.healthy)
+        self.store
+            .instance(service, &key(port))
+            .map(|instance| instance.healthy)
     }
 
     /// Stops at once and says nothing, as a kill does.
@@ -173,5 +175,7 @@ pub(super) async fn beats(store: Ephemeral, service: ServiceKey, ports: Vec<u16>
 }
 
 pub(super) fn all_equal(nodes: &[TestNode]) -> bool {
-    nodes.windows(2).all(|pair| pair[0].store.digest() == pair[1].store.digest())
+    nodes
+        .windows(2)
+        .all(|pair| pair[0].store.digest() == pair[1].store.digest())
 }

@@ -22,7 +22,11 @@ async fn a_change_is_on_all_members_within_milliseconds_and_told_once_per_servic
     nodes[1].store.deregister(&s, &key(7));
     millis(10).await;
     assert!(nodes.iter().all(|node| node.healthy(&s, 7).is_none()));
-    assert_eq!(nodes[2].store.beat(&s, &key(7)), Beat::JustDeregistered, "on every member");
+    assert_eq!(
+        nodes[2].store.beat(&s, &key(7)),
+        Beat::JustDeregistered,
+        "on every member"
+    );
     assert!(all_equal(&nodes));
 }
 
@@ -75,7 +79,11 @@ async fn after_a_cut_heals_all_list_the_same_within_ten_seconds() {
     eventually("equal digests", Duration::from_secs(10), || all_equal(&nodes)).await;
     for node in &nodes {
         assert_eq!(node.ports(&s).len(), 68);
-        assert_eq!(node.store.instance(&s, &key(3)).unwrap().weight.get(), 7.0, "the later edit");
+        assert_eq!(
+            node.store.instance(&s, &key(3)).unwrap().weight.get(),
+            7.0,
+            "the later edit"
+        );
     }
 }
 

@@ -54,7 +54,10 @@ async fn garbage_on_every_route_is_refused_and_changes_nothing() {
         (Route::EphemeralDelta, batch(|_, record| record.gone = 7)),
         (Route::EphemeralDelta, batch(|_, record| record.cluster = "a_b".into())),
         (Route::EphemeralDelta, batch(|service, _| service.name = "a@@b".into())),
-        (Route::EphemeralDelta, batch(|service, _| service.namespace = String::new())),
+        (
+            Route::EphemeralDelta,
+            batch(|service, _| service.namespace = String::new()),
+        ),
         (
             Route::EphemeralDelta,
             batch(|service, record| service.records = vec![record.clone(); 5_000]),
@@ -112,13 +115,21 @@ async fn garbage_on_every_route_is_refused_and_changes_nothing() {
             .transport
             .call(MemberId(1), route, body, Duration::from_secs(1))
             .await;
-        assert!(matches!(answer, Err(Error::Failed { .. })), "case {index} on {route:?}: {answer:?}");
+        assert!(
+            matches!(answer, Err(Error::Failed { .. })),
+            "case {index} on {route:?}: {answer:?}"
+        );
     }
     assert_eq!(nodes[0].store.digest(), before);
     assert_eq!(nodes[0].ports(&s), [1]);
     let well = nodes[1]
         .transport
-        .call(MemberId(1), Route::EphemeralDelta, batch(|_, _| {}), Duration::from_secs(1))
+        .call(
+            MemberId(1),
+            Route::EphemeralDelta,
+            batch(|_, _| {}),
+            Duration::from_secs(1),
+        )
         .await;
     assert!(well.is_ok(), "and what is well formed is taken: {well:?}");
     assert_eq!(nodes[0].ports(&s), [1, 9]);

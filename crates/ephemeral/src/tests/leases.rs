@@ -75,7 +75,11 @@ async fn an_equal_registration_renews_and_tells_nobody() {
     let mut other = instance(1);
     other.healthy = false;
     assert_ne!(node.store.register(&s, other).unwrap(), first);
-    assert_eq!(node.healthy(&s, 1), Some(false), "the registration says how healthy it is");
+    assert_eq!(
+        node.healthy(&s, 1),
+        Some(false),
+        "the registration says how healthy it is"
+    );
     assert_eq!(node.told.count(), 2);
 }
 
@@ -96,7 +100,10 @@ async fn a_beat_in_flight_at_deregister_is_swallowed_and_brings_nothing_back() {
     assert_eq!(node.store.beat(&s, &key(1)), Beat::Unknown);
     node.store.deregister(&s, &key(2));
     node.store.register(&s, instance(2)).unwrap();
-    assert!(matches!(node.store.beat(&s, &key(2)), Beat::Renewed { .. }), "a registration clears it");
+    assert!(
+        matches!(node.store.beat(&s, &key(2)), Beat::Renewed { .. }),
+        "a registration clears it"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,7 +129,11 @@ async fn edits_change_what_is_there_and_nothing_else() {
     node.store.register(&s, instance(1)).unwrap();
     let id = node.store.edit(&s, &key(1), edit.clone()).unwrap();
     assert!(!node.store.instance(&s, &key(1)).unwrap().enabled);
-    assert_eq!(node.store.edit(&s, &key(1), edit).unwrap(), id, "an edit that changes nothing is none");
+    assert_eq!(
+        node.store.edit(&s, &key(1), edit).unwrap(),
+        id,
+        "an edit that changes nothing is none"
+    );
     assert_eq!(node.told.count(), 2);
 }
 

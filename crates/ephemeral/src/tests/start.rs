@@ -19,7 +19,10 @@ async fn three_nodes_that_start_together_open_together() {
     let network = Network::new();
     let nodes: Vec<_> = (1..=3).map(|id| start(&network, id, 3, Config::default())).collect();
     assert!(nodes.iter().all(|node| !node.is_ready()));
-    eventually("all are ready", Duration::from_secs(1), || nodes.iter().all(TestNode::is_ready)).await;
+    eventually("all are ready", Duration::from_secs(1), || {
+        nodes.iter().all(TestNode::is_ready)
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -33,7 +36,10 @@ async fn two_of_three_open_without_the_third_and_one_does_not() {
         "{loading:?}"
     );
     let two = start(&network, 2, 3, Config::default());
-    eventually("both are ready", Duration::from_secs(8), || one.is_ready() && two.is_ready()).await;
+    eventually("both are ready", Duration::from_secs(8), || {
+        one.is_ready() && two.is_ready()
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,7 +95,10 @@ async fn a_node_does_not_open_on_the_word_of_another_empty_one_while_a_ready_one
     let mut nodes = ready_cluster(&network, 3).await;
     let s = service("a");
     for port in 1..=10 {
-        nodes[0].store.register(&s, timed(port, 5_000, 600_000, 600_000)).unwrap();
+        nodes[0]
+            .store
+            .register(&s, timed(port, 5_000, 600_000, 600_000))
+            .unwrap();
     }
     seconds(1).await;
     nodes.pop().unwrap().kill(&network);
@@ -112,13 +121,19 @@ async fn a_node_does_not_open_on_the_word_of_another_empty_one_while_a_ready_one
 #[tokio::test(start_paused = true)]
 async fn a_copy_larger_than_one_chunk_arrives_whole() {
     let network = Network::new();
-    let nodes = vec![start(&network, 1, 2, Config::default()), start(&network, 2, 2, Config::default())];
+    let nodes = vec![
+        start(&network, 1, 2, Config::default()),
+        start(&network, 2, 2, Config::default()),
+    ];
     settle(&nodes).await;
     let big = "x".repeat(2_000);
     for port in 1..=2_000 {
         let mut instance = instance(port);
         instance.metadata = [("big".to_owned(), format!("{big}{port}"))].into_iter().collect();
-        nodes[0].store.register(&service(&format!("s{}", port % 50)), instance).unwrap();
+        nodes[0]
+            .store
+            .register(&service(&format!("s{}", port % 50)), instance)
+            .unwrap();
     }
     let mut nodes = nodes;
     nodes.pop().unwrap().kill(&network);
@@ -199,7 +214,12 @@ async fn a_torn_or_foreign_warm_copy_is_ignored_as_a_whole() {
     let whole = std::fs::read(&path).unwrap();
     let mut flipped = whole.clone();
     flipped[whole.len() / 2] ^= 1;
-    let mut cases = vec![(whole.clone(), 100), (flipped, 0), (b"garbage".to_vec(), 0), (Vec::new(), 0)];
+    let mut cases = vec![
+        (whole.clone(), 100),
+        (flipped, 0),
+        (b"garbage".to_vec(), 0),
+        (Vec::new(), 0),
+    ];
     cases.extend((1..10).map(|tenth| (whole[..whole.len() * tenth / 10].to_vec(), 0)));
     for (bytes, expected) in cases {
         std::fs::write(&path, bytes).unwrap();
