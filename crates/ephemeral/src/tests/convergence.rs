@@ -129,7 +129,12 @@ async fn what_the_notes_for_a_peer_could_not_hold_the_digests_find() {
 #[tokio::test(start_paused = true)]
 async fn tombstones_that_are_forgotten_at_different_times_leave_the_stores_equal() {
     let network = Network::new();
-    let nodes = ready_cluster(&network, 2).await;
+    let config = Config {
+        tombstone_kept: Duration::from_secs(120),
+        ..Config::default()
+    };
+    let nodes: Vec<_> = (1..=2).map(|id| start(&network, id, 2, config.clone())).collect();
+    settle(&nodes).await;
     nodes[1].clock.set_skew_ms(4_000);
     let s = service("a");
     for port in 1..=20 {
@@ -137,7 +142,7 @@ async fn tombstones_that_are_forgotten_at_different_times_leave_the_stores_equal
         nodes[0].store.deregister(&s, &key(port));
         seconds(7).await;
     }
-    seconds(900).await;
+    seconds(330).await;
     assert!(nodes.iter().all(|node| node.store.counts().tombstones == 0));
     assert!(all_equal(&nodes));
 }

@@ -72,6 +72,8 @@ fn after(records: impl IntoIterator<Item = (u16, u64, u64)>) -> Reading {
 }
 
 proptest! {
+    // Each case makes four stores of 4,096 leaves.
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn any_order_any_repetition_and_any_grouping_give_the_same_store(
         records in prop::collection::vec((1u16..6, 0u64..6, 1u64..4), 1..40),
