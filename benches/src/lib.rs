@@ -1,1 +1,3 @@
 //! Benchmarks against running servers.
+
+pub mod push;
