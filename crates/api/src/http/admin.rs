@@ -103,7 +103,11 @@ fn role_of(id: MemberId, local: MemberId, status: &Status, raft: Option<&RaftMem
 
 fn cluster(call: &Call<'_>) -> Value {
     let naming = call.naming;
-    let mut answer = node(&naming.raft_status(), &naming.membership().view(), call.door.clock.now());
+    let mut answer = node(
+        &naming.raft_status(),
+        &naming.membership().view(),
+        call.door.clock.now(),
+    );
     let (readiness, counts, config) = (naming.readiness(), naming.counts(), &call.door.config);
     let own = json!({
         "version": config.version,
@@ -348,4 +352,84 @@ fn instance_rows(snapshot: &ServiceSnapshot) -> Vec<Value> {
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_membership::MemberView;
+
+    fn member(id: u64) -> Member {
+        Member {
+            id: MemberId(id),
+            client_address: format!("10.0.0.{id}:8848"),
+            peer_address: format!("10.0.0.{id}:9849"),
+        }
+    }
+
+    fn raft(id: u64, voter: bool) -> RaftMember {
+        RaftMember {
+            member: member(id),
+            voter,
+            matched_index: None,
+        }
+    }
+
+    fn follower_of_2() -> Status {
+        Status {
+            role: Role::Follower,
+            term: 3,
+            leader: Some(MemberId(2)),
+            last_log_index: 9,
+            committed_index: 8,
+            applied_index: 7,
+            snapshot_index: 6,
+            quorum_silent: None,
+            members: vec![raft(1, true), raft(2, true), raft(3, false)],
+            initialized: true,
+            fatal: None,
+        }
+    }
+
+    #[test]
+    fn a_node_tells_what_raft_and_membership_see_of_each_member() {
+        let now = muster_runtime::Clock::system().now();
+        let seen = |id, alive, last_seen| MemberView {
+            member: member(id),
+            alive,
+            ready: alive,
+            last_seen,
+            skew_ms: 0,
+        };
+        let view = View {
+            local: MemberId(1),
+            members: vec![seen(1, true, None), seen(2, true, Some(now)), seen(4, false, None)],
+            quorum: true,
+            epoch: 4,
+            since: now,
+        };
+        let shown = node(&follower_of_2(), &view, now + Duration::from_millis(12));
+        assert_eq!((&shown["leader"], &shown["applied_index"]), (&json!(2), &json!(7)));
+        let of = |field: &str| -> Vec<Value> {
+            let members = shown["members"].as_array().unwrap();
+            members.iter().map(|member| member[field].clone()).collect()
+        };
+        assert_eq!(of("id"), [1, 2, 4, 3]);
+        assert_eq!(of("role"), ["follower", "leader", "unknown", "learner"]);
+        assert_eq!(of("alive"), [true, true, false, false]);
+        assert_eq!(of("last_seen_ms"), [json!(null), json!(12), json!(null), json!(null)]);
+    }
+
+    #[test]
+    fn only_an_unknown_outcome_is_504() {
+        let waited = Duration::from_secs(1);
+        let status = |error: ProposeError| Refused::from(error).0.as_u16();
+        assert_eq!(status(ProposeError::OutcomeUnknown { waited }), 504);
+        assert_eq!(status(ProposeError::NoLeader { waited }), 503);
+        assert_eq!(status(ProposeError::Stopped("x".to_owned())), 503);
+        assert_eq!(
+            Refused::from(MemberChangeError::Refused("x".to_owned())).0.as_u16(),
+            409
+        );
+    }
 }

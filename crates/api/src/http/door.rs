@@ -14,7 +14,7 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use muster_model::Principal;
-use muster_naming::{Context, Naming, Readiness};
+use muster_naming::{Context, Naming};
 use muster_runtime::Clock;
 use muster_wire::{Agent, Form};
 use std::future::{Future, poll_fn};
@@ -146,7 +146,7 @@ impl Door {
             return self.not_open(target);
         };
         if target.family == Family::Naming
-            && let Some(reply) = self.not_serving(naming, target.route, &head.method)
+            && let Some(reply) = self.not_serving(naming, target.route)
         {
             return reply;
         }
@@ -263,41 +263,27 @@ impl Door {
         }
     }
 
-    /// The refusal of a node that does not serve naming calls now, or not this one.
-    fn not_serving(&self, naming: &Naming, route: Route, method: &Method) -> Option<Reply> {
+    /// The refusal of a node that does not serve naming calls now.
+    fn not_serving(&self, naming: &Naming, route: Route) -> Option<Reply> {
         // Else nobody could ever take `overriddenServerStatus` back.
         if matches!(route, Route::Switches | Route::SwitchUpdate) {
             return None;
         }
-        let now_ms = self.clock.now().saturating_duration_since(self.opened).as_millis() as u64;
         let switches = naming.switches();
-        let overridden = switches.server_status.as_deref().filter(|status| *status != "UP");
-        if overridden.is_none() && now_ms < self.ready_until_ms.load(Ordering::Relaxed) {
+        if let Some(status) = switches.server_status.as_deref().filter(|status| *status != "UP") {
+            return Some(unavailable(status, None));
+        }
+        let now_ms = self.clock.now().saturating_duration_since(self.opened).as_millis() as u64;
+        if now_ms < self.ready_until_ms.load(Ordering::Relaxed) {
             return None;
         }
         let readiness = naming.readiness();
-        let reads = matches!(*method, Method::GET | Method::HEAD);
-        match overridden {
-            Some("READ_ONLY") if reads && is_loaded(&readiness) => None,
-            Some("WRITE_ONLY") if !reads && is_loaded(&readiness) => None,
-            Some(status) => Some(unavailable(status, None)),
-            None if readiness.ready => {
-                self.ready_until_ms.store(now_ms + READY_BELIEVED_MS, Ordering::Relaxed);
-                None
-            }
-            None => Some(unavailable("DOWN", Some(&readiness.reasons))),
+        if readiness.ready {
+            self.ready_until_ms.store(now_ms + READY_BELIEVED_MS, Ordering::Relaxed);
+            return None;
         }
+        Some(unavailable("DOWN", Some(&readiness.reasons)))
     }
-}
-
-/// Whether nothing but the operator's word keeps a node from being ready. `naming` words its reasons; a test here holds
-/// it to these two.
-fn is_loaded(readiness: &Readiness) -> bool {
-    readiness.ready
-        || readiness
-            .reasons
-            .iter()
-            .all(|reason| reason.starts_with("overriddenServerStatus") || reason.starts_with("no raft leader"))
 }
 
 /// 503, at which every client takes its next server.

@@ -90,7 +90,7 @@ fn client_ip(call: &Call<'_>) -> IpAddr {
     call.form
         .optional("clientIP")
         .and_then(|text| text.parse().ok())
-        .filter(|ip: &IpAddr| !ip.is_unspecified())
+        .filter(|ip: &IpAddr| !ip.is_unspecified() && !ip.is_multicast())
         .unwrap_or_else(|| call.peer.ip().to_canonical())
 }
 

@@ -24,10 +24,15 @@ async fn services_are_listed_with_their_true_health() {
 #[tokio::test]
 async fn a_service_is_shown_whole() {
     let rig = Rig::open().await;
-    rig.call("POST", "/v1/ns/service?serviceName=svc&protectThreshold=0.3").await.is(200, "ok");
-    rig.call("POST", "/v1/ns/instance?serviceName=svc&ip=10.0.0.1&port=80&enabled=false&ephemeral=false")
+    rig.call("POST", "/v1/ns/service?serviceName=svc&protectThreshold=0.3")
         .await
         .is(200, "ok");
+    rig.call(
+        "POST",
+        "/v1/ns/instance?serviceName=svc&ip=10.0.0.1&port=80&enabled=false&ephemeral=false",
+    )
+    .await
+    .is(200, "ok");
     let answer = rig
         .call("GET", "/v3/admin/muster/service?serviceName=svc&consistency=strong")
         .await;
@@ -43,7 +48,10 @@ async fn a_service_is_shown_whole() {
         "enabled": false, "healthy": true, "metadata": {}});
     assert_eq!(shown["instances"], json!([instance]));
     assert_eq!(shown["subscribers"], 0);
-    let list = rig.call("GET", "/v3/admin/muster/instances?serviceName=svc").await.json();
+    let list = rig
+        .call("GET", "/v3/admin/muster/instances?serviceName=svc")
+        .await
+        .json();
     assert_eq!(list, json!({"instances": [instance]}));
 }
 
@@ -73,14 +81,33 @@ async fn admin_calls_are_refused_as_documented() {
         ("POST", "services", 405, "method_not_allowed"),
         ("GET", "nonsense", 404, "not_found"),
         ("POST", "cluster/members", 400, "bad_request"),
-        ("POST", "cluster/members?id=x&client_address=a:1&peer_address=a:2", 400, "bad_request"),
-        ("POST", "cluster/members?id=4&client_address=a&peer_address=a:2", 400, "bad_request"),
-        ("POST", "cluster/members?id=4&client_address=a:1&peer_address=a:0", 400, "bad_request"),
+        (
+            "POST",
+            "cluster/members?id=x&client_address=a:1&peer_address=a:2",
+            400,
+            "bad_request",
+        ),
+        (
+            "POST",
+            "cluster/members?id=4&client_address=a&peer_address=a:2",
+            400,
+            "bad_request",
+        ),
+        (
+            "POST",
+            "cluster/members?id=4&client_address=a:1&peer_address=a:0",
+            400,
+            "bad_request",
+        ),
         ("DELETE", "cluster/members?id=-1", 400, "bad_request"),
         ("POST", "cluster/transfer-leader?to=x", 400, "bad_request"),
     ] {
         let answer = rig.call(method, &format!("/v3/admin/muster/{path}")).await;
-        assert_eq!((answer.status, &answer.json()["error"]), (status, &json!(error)), "{method} {path}");
+        assert_eq!(
+            (answer.status, &answer.json()["error"]),
+            (status, &json!(error)),
+            "{method} {path}"
+        );
         assert!(answer.json()["message"].is_string());
     }
 }

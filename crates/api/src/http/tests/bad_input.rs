@@ -6,7 +6,10 @@ use muster_model::Kind;
 /// What the stores hold, as one text.
 async fn state(rig: &Rig) -> String {
     let names = rig.call("GET", "/v1/ns/service/names").await.body;
-    let instances = rig.call("GET", "/v3/admin/muster/instances?serviceName=kept").await.body;
+    let instances = rig
+        .call("GET", "/v3/admin/muster/instances?serviceName=kept")
+        .await
+        .body;
     let switches = rig.call("GET", "/v1/ns/operator/switches").await.body;
     format!("{names}{instances}{switches}")
 }
@@ -18,7 +21,11 @@ async fn refused(cases: &[(&str, &str, u16, &str)]) {
     let before = state(&rig).await;
     for (method, path, status, body) in cases {
         let answer = rig.call(method, path).await;
-        assert_eq!((answer.status, answer.body.as_str()), (*status, *body), "{method} {path}");
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (*status, *body),
+            "{method} {path}"
+        );
     }
     assert_eq!(state(&rig).await, before);
 }
@@ -40,20 +47,55 @@ async fn bad_registrations_change_nothing() {
     for method in ["POST", "PUT", "DELETE"] {
         refused(&[
             (method, "/v1/ns/instance", 400, "Param 'serviceName' is required."),
-            (method, "/v1/ns/instance?serviceName=", 400, "Param 'serviceName' is required."),
+            (
+                method,
+                "/v1/ns/instance?serviceName=",
+                400,
+                "Param 'serviceName' is required.",
+            ),
             (method, "/v1/ns/instance?serviceName=s", 400, "Param 'ip' is required."),
-            (method, "/v1/ns/instance?serviceName=s&ip=1.1.1.1", 400, "Param 'port' is required."),
-            (method, "/v1/ns/instance?serviceName=s%40%40&ip=1.1.1.1&port=80", 400, NAME_FORM),
+            (
+                method,
+                "/v1/ns/instance?serviceName=s&ip=1.1.1.1",
+                400,
+                "Param 'port' is required.",
+            ),
+            (
+                method,
+                "/v1/ns/instance?serviceName=s%40%40&ip=1.1.1.1&port=80",
+                400,
+                NAME_FORM,
+            ),
             (
                 method,
                 "/v1/ns/instance?serviceName=%40%40s&ip=1.1.1.1&port=80",
                 400,
                 "Param 'serviceName' is illegal, groupName can't be empty",
             ),
-            (method, "/v1/ns/instance?serviceName=a%40%40b%40%40c&ip=1.1.1.1&port=80", 400, NAME),
-            (method, "/v1/ns/instance?serviceName=%ff%fe&ip=1.1.1.1&port=80", 400, NAME),
-            (method, "/v1/ns/instance?serviceName=a%0d%0aX-Evil:1&ip=1.1.1.1&port=80", 400, NAME),
-            (method, "/v1/ns/instance?serviceName=s&ip=1.1.1.1&port=x", 400, "For input string: \"x\""),
+            (
+                method,
+                "/v1/ns/instance?serviceName=a%40%40b%40%40c&ip=1.1.1.1&port=80",
+                400,
+                NAME,
+            ),
+            (
+                method,
+                "/v1/ns/instance?serviceName=%ff%fe&ip=1.1.1.1&port=80",
+                400,
+                NAME,
+            ),
+            (
+                method,
+                "/v1/ns/instance?serviceName=a%0d%0aX-Evil:1&ip=1.1.1.1&port=80",
+                400,
+                NAME,
+            ),
+            (
+                method,
+                "/v1/ns/instance?serviceName=s&ip=1.1.1.1&port=x",
+                400,
+                "For input string: \"x\"",
+            ),
             (
                 method,
                 "/v1/ns/instance?serviceName=s&ip=1.1.1.1&port=99999999999",
@@ -65,17 +107,42 @@ async fn bad_registrations_change_nothing() {
             (method, "/v1/ns/instance?serviceName=s&ip=a%20b&port=80", 400, IP),
             (method, "/v1/ns/instance?serviceName=s&ip=a%23b&port=80", 400, IP),
             (method, "/v1/ns/instance?serviceName=s&ip=%ff&port=80", 400, IP),
-            (method, "/v1/ns/instance?serviceName=s&ip=1.1.1.1&port=80&namespaceId=../etc", 400, NAMESPACE),
-            (method, "/v1/ns/instance?serviceName=s&ip=1.1.1.1&port=80&clusterName=a%20b", 400, CLUSTER),
+            (
+                method,
+                "/v1/ns/instance?serviceName=s&ip=1.1.1.1&port=80&namespaceId=../etc",
+                400,
+                NAMESPACE,
+            ),
+            (
+                method,
+                "/v1/ns/instance?serviceName=s&ip=1.1.1.1&port=80&clusterName=a%20b",
+                400,
+                CLUSTER,
+            ),
             (
                 method,
                 "/v1/ns/instance?serviceName=s&ip=1.1.1.1&port=80&clusterName=a_b",
                 400,
                 "Instance 'clusterName' should be characters with only 0-9a-zA-Z-. (current: a_b)",
             ),
-            (method, "/v1/ns/instance?serviceName=s&ip=1.1.1.1&port=80&weight=NaN", 400, WEIGHT),
-            (method, "/v1/ns/instance?serviceName=s&ip=1.1.1.1&port=80&weight=-1", 400, WEIGHT),
-            (method, "/v1/ns/instance?serviceName=s&ip=1.1.1.1&port=80&weight=heavy", 400, "For input string: \"heavy\""),
+            (
+                method,
+                "/v1/ns/instance?serviceName=s&ip=1.1.1.1&port=80&weight=NaN",
+                400,
+                WEIGHT,
+            ),
+            (
+                method,
+                "/v1/ns/instance?serviceName=s&ip=1.1.1.1&port=80&weight=-1",
+                400,
+                WEIGHT,
+            ),
+            (
+                method,
+                "/v1/ns/instance?serviceName=s&ip=1.1.1.1&port=80&weight=heavy",
+                400,
+                "For input string: \"heavy\"",
+            ),
             (
                 method,
                 "/v1/ns/instance?serviceName=s&ip=1.1.1.1&port=80&metadata=abc",
@@ -106,12 +173,42 @@ async fn bad_registrations_change_nothing() {
 async fn bad_patches_batches_and_queries_of_one_instance_change_nothing() {
     refused(&[
         ("PATCH", "/v1/ns/instance", 400, "Param 'serviceName' is required."),
-        ("PATCH", "/v1/ns/instance?serviceName=kept&ip=10.0.0.1", 400, "Param 'port' is required."),
-        ("PATCH", "/v1/ns/instance?serviceName=kept&ip=10.0.0.1&port=80&weight=-1", 400, WEIGHT),
-        ("PATCH", "/v1/ns/instance?serviceName=kept&ip=10.0.0.1&port=80&metadata=x", 400, "metadata format incorrect:x"),
-        ("PATCH", "/v1/ns/instance?serviceName=kept&ip=10.0.0.1&port=80&cluster=%00", 400, CLUSTER),
-        ("GET", "/v1/ns/instance?serviceName=kept&ip=10.0.0.1&port=x", 400, "For input string: \"x\""),
-        ("PUT", "/v1/ns/instance/metadata/batch?serviceName=kept", 400, "Param 'metadata' is required."),
+        (
+            "PATCH",
+            "/v1/ns/instance?serviceName=kept&ip=10.0.0.1",
+            400,
+            "Param 'port' is required.",
+        ),
+        (
+            "PATCH",
+            "/v1/ns/instance?serviceName=kept&ip=10.0.0.1&port=80&weight=-1",
+            400,
+            WEIGHT,
+        ),
+        (
+            "PATCH",
+            "/v1/ns/instance?serviceName=kept&ip=10.0.0.1&port=80&metadata=x",
+            400,
+            "metadata format incorrect:x",
+        ),
+        (
+            "PATCH",
+            "/v1/ns/instance?serviceName=kept&ip=10.0.0.1&port=80&cluster=a%00b",
+            400,
+            CLUSTER,
+        ),
+        (
+            "GET",
+            "/v1/ns/instance?serviceName=kept&ip=10.0.0.1&port=x",
+            400,
+            "For input string: \"x\"",
+        ),
+        (
+            "PUT",
+            "/v1/ns/instance/metadata/batch?serviceName=kept",
+            400,
+            "Param 'metadata' is required.",
+        ),
         (
             "PUT",
             "/v1/ns/instance/metadata/batch?serviceName=kept&metadata=x&consistencyType=ephemeral",
@@ -120,7 +217,12 @@ async fn bad_patches_batches_and_queries_of_one_instance_change_nothing() {
         ),
         ("GET", "/v1/ns/instance/statuses", 400, "Parameter 'key' is missing"),
         ("GET", "/v1/ns/instance/statuses?key=svc", 400, NAME_FORM),
-        ("GET", "/v1/ns/instance/statuses?key=a%20b%23%23G%40%40s", 400, NAMESPACE),
+        (
+            "GET",
+            "/v1/ns/instance/statuses?key=a%20b%23%23G%40%40s",
+            400,
+            NAMESPACE,
+        ),
     ])
     .await;
 }
@@ -130,9 +232,24 @@ async fn bad_lists_and_beats_change_nothing() {
     let long = format!("/v1/ns/instance/list?serviceName=s&clusters={}", "c".repeat(65));
     refused(&[
         ("GET", "/v1/ns/instance/list", 400, "Param 'serviceName' is required."),
-        ("GET", "/v1/ns/instance/list?serviceName=s&clusters=a,%20b", 400, CLUSTER),
-        ("GET", "/v1/ns/instance/list?serviceName=s&udpPort=x", 400, "For input string: \"x\""),
-        ("GET", "/v1/ns/instance/list?serviceName=s&udpPort=70000", 400, "port out of range:70000"),
+        (
+            "GET",
+            "/v1/ns/instance/list?serviceName=s&clusters=a,%20b",
+            400,
+            CLUSTER,
+        ),
+        (
+            "GET",
+            "/v1/ns/instance/list?serviceName=s&udpPort=x",
+            400,
+            "For input string: \"x\"",
+        ),
+        (
+            "GET",
+            "/v1/ns/instance/list?serviceName=s&udpPort=70000",
+            400,
+            "port out of range:70000",
+        ),
         (
             "GET",
             &long,
@@ -140,9 +257,24 @@ async fn bad_lists_and_beats_change_nothing() {
             "Param 'cluster' is illegal, the param length should not exceed 64.\r\n",
         ),
         ("PUT", "/v1/ns/instance/beat", 400, "Param 'serviceName' is required."),
-        ("PUT", "/v1/ns/instance/beat?serviceName=s", 400, "Param 'ip' is required."),
-        ("PUT", "/v1/ns/instance/beat?serviceName=s&ip=1.1.1.1&port=x", 400, "For input string: \"x\""),
-        ("PUT", "/v1/ns/instance/beat?serviceName=s&beat=%7B%7D", 400, "Param 'ip' is required."),
+        (
+            "PUT",
+            "/v1/ns/instance/beat?serviceName=s",
+            400,
+            "Param 'ip' is required.",
+        ),
+        (
+            "PUT",
+            "/v1/ns/instance/beat?serviceName=s&ip=1.1.1.1&port=x",
+            400,
+            "For input string: \"x\"",
+        ),
+        (
+            "PUT",
+            "/v1/ns/instance/beat?serviceName=s&beat=%7B%7D",
+            400,
+            "Param 'ip' is required.",
+        ),
         (
             "PUT",
             "/v1/ns/instance/beat?serviceName=s&beat=%7B",
@@ -151,7 +283,7 @@ async fn bad_lists_and_beats_change_nothing() {
         ),
         (
             "PUT",
-            r#"/v1/ns/instance/beat?serviceName=s&beat=%7B"ip":"1.1.1.1","port":80,"weight":-1%7D"#,
+            "/v1/ns/instance/beat?serviceName=s&beat={%22ip%22:%221.1.1.1%22,%22port%22:80,%22weight%22:-1}",
             400,
             WEIGHT,
         ),
@@ -229,7 +361,9 @@ async fn a_json_body_is_ignored() {
         "POST /nacos/v1/ns/instance HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    rig.raw(request.as_bytes()).await.is(400, "Param 'serviceName' is required.");
+    rig.raw(request.as_bytes())
+        .await
+        .is(400, "Param 'serviceName' is required.");
 }
 
 #[tokio::test]

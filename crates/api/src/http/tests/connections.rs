@@ -30,7 +30,8 @@ async fn a_handler_that_panics_answers_500_on_a_connection_that_lives_on() {
     let rig = Rig::open().await;
     let mut stream = TcpStream::connect(rig.address).await.unwrap();
     // The stand-in behind this door has no Raft: asking for it panics.
-    let panics = b"POST /nacos/v3/admin/muster/cluster/transfer-leader HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n";
+    let panics =
+        b"POST /nacos/v3/admin/muster/cluster/transfer-leader HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n";
     stream.write_all(panics).await.unwrap();
     let answer = read_answer(&mut stream).await.unwrap();
     assert_eq!((answer.status, &answer.json()["error"]), (500, &"internal".into()));
@@ -71,7 +72,11 @@ async fn shutdown_answers_what_is_under_way_and_takes_nothing_new() {
     busy.read_exact(&mut asked).await.unwrap();
     assert!(asked.starts_with(b"HTTP/1.1 100"));
     rig.shutdown.begin();
-    assert_eq!(idle.read(&mut [0; 1]).await.unwrap_or(0), 0, "an idle connection is closed");
+    assert_eq!(
+        idle.read(&mut [0; 1]).await.unwrap_or(0),
+        0,
+        "an idle connection is closed"
+    );
     busy.write_all(body.as_bytes()).await.unwrap();
     read_answer(&mut busy).await.unwrap().is(200, "ok");
     assert_eq!(busy.read(&mut [0; 1]).await.unwrap_or(0), 0);

@@ -12,7 +12,11 @@ async fn t7_name_and_clusters_come_back_as_the_clients_cache_key() {
     for agent in [JAVA, GO, "curl/8"] {
         let path = "/v1/ns/instance/list?serviceName=svc&groupName=G1&clusters=b,a,a";
         let list = rig.call_as(agent, "GET", path).await.json();
-        assert_eq!((&list["name"], &list["clusters"]), (&json!("G1@@svc"), &json!("b,a,a")), "{agent}");
+        assert_eq!(
+            (&list["name"], &list["clusters"]),
+            (&json!("G1@@svc"), &json!("b,a,a")),
+            "{agent}"
+        );
     }
 }
 
@@ -40,7 +44,10 @@ async fn t41_a_subscription_to_an_unknown_service_is_kept() {
     let path = "/v1/ns/instance/list?serviceName=nobody&udpPort=51234&clientIP=10.0.0.9";
     let list = rig.call_as(JAVA, "GET", path).await.json();
     assert_eq!((&list["hosts"], &list["cacheMillis"]), (&json!([]), &json!(10_000)));
-    let subscribers = rig.call("GET", "/v1/ns/service/subscribers?serviceName=nobody").await.json();
+    let subscribers = rig
+        .call("GET", "/v1/ns/service/subscribers?serviceName=nobody")
+        .await
+        .json();
     assert_eq!(
         subscribers,
         json!({"count": 1, "subscribers": [{"addrStr": "10.0.0.9:51234", "agent": JAVA, "app": "unknown",
@@ -52,14 +59,20 @@ async fn t41_a_subscription_to_an_unknown_service_is_kept() {
 #[tokio::test]
 async fn t40_a_client_ip_that_is_no_address_is_replaced_by_where_the_request_came_from() {
     let rig = Rig::open().await;
-    for (place, client_ip) in ["", "resolve_failed", "localhost", "0.0.0.0"].into_iter().enumerate() {
+    for (place, client_ip) in ["", "resolve_failed", "localhost", "0.0.0.0", "224.0.0.1"]
+        .into_iter()
+        .enumerate()
+    {
         let path = format!("/v1/ns/instance/list?serviceName=s{place}&udpPort=51234&clientIP={client_ip}");
         rig.call_as(JAVA, "GET", &path).await;
         let subscribers = rig
             .call("GET", &format!("/v1/ns/service/subscribers?serviceName=s{place}"))
             .await
             .json();
-        assert_eq!(subscribers["subscribers"][0]["addrStr"], "127.0.0.1:51234", "{client_ip:?}");
+        assert_eq!(
+            subscribers["subscribers"][0]["addrStr"], "127.0.0.1:51234",
+            "{client_ip:?}"
+        );
     }
 }
 
@@ -109,11 +122,17 @@ async fn an_answer_is_rendered_once_per_list_and_filter() {
     let first = rig.call("GET", "/v1/ns/instance/list?serviceName=svc").await.body;
     let again = rig.call("GET", "/v1/ns/instance/list?serviceName=svc").await.body;
     assert_eq!(first, again);
-    let other = rig.call_as(JAVA, "GET", "/v1/ns/instance/list?serviceName=svc").await.body;
+    let other = rig
+        .call_as(JAVA, "GET", "/v1/ns/instance/list?serviceName=svc")
+        .await
+        .body;
     assert_ne!(first, other, "Java is given grouped names, curl bare ones");
     // A rendering with another filter stands beside the first and does not replace it.
     rig.listed("svc&healthyOnly=true&clusters=a").await;
-    assert_eq!(first, rig.call("GET", "/v1/ns/instance/list?serviceName=svc").await.body);
+    assert_eq!(
+        first,
+        rig.call("GET", "/v1/ns/instance/list?serviceName=svc").await.body
+    );
 }
 
 #[tokio::test]

@@ -8,10 +8,17 @@ use serde_json::json;
 async fn before_it_is_opened_a_node_answers_503_but_to_probes() {
     let rig = Rig::closed().await;
     let starting = "server is STARTINGnow, please try again later!";
-    rig.call("GET", "/v1/ns/instance/list?serviceName=svc").await.is(503, starting);
-    rig.call("PUT", "/v1/ns/instance/beat?serviceName=svc").await.is(503, starting);
+    rig.call("GET", "/v1/ns/instance/list?serviceName=svc")
+        .await
+        .is(503, starting);
+    rig.call("PUT", "/v1/ns/instance/beat?serviceName=svc")
+        .await
+        .is(503, starting);
     rig.call("GET", "/v1/ns/operator/metrics").await.is(503, starting);
-    assert_eq!(rig.call("GET", "/v3/admin/muster/cluster").await.json()["error"], "not_ready");
+    assert_eq!(
+        rig.call("GET", "/v3/admin/muster/cluster").await.json()["error"],
+        "not_ready"
+    );
     assert_eq!(rig.get_root("/health/live").await.status, 200);
     assert_eq!(rig.get_root("/health/ready").await.status, 503);
     rig.call("GET", "/v1/console/health/liveness").await.is(200, "OK");
@@ -19,7 +26,10 @@ async fn before_it_is_opened_a_node_answers_503_but_to_probes() {
         .await
         .is(500, "Naming is not in readiness");
     rig.opener.open(rig.bed.naming.clone());
-    assert_eq!(rig.call("GET", "/v1/ns/instance/list?serviceName=svc").await.status, 200);
+    assert_eq!(
+        rig.call("GET", "/v1/ns/instance/list?serviceName=svc").await.status,
+        200
+    );
     assert_eq!(rig.get_root("/health/ready").await.status, 200);
 }
 
@@ -32,9 +42,18 @@ async fn a_node_that_is_loading_answers_503_with_its_reasons() {
     assert!(ready.body.contains("waiting for a peer"), "{}", ready.body);
     let answer = rig.call("GET", "/v1/ns/instance/list?serviceName=svc").await;
     assert_eq!(answer.status, 503);
-    assert!(answer.body.starts_with("server is DOWNnow, detailed error message: Optional["), "{}", answer.body);
+    assert!(
+        answer
+            .body
+            .starts_with("server is DOWNnow, detailed error message: Optional["),
+        "{}",
+        answer.body
+    );
     rig.bed.set_loading(None);
-    assert_eq!(rig.call("GET", "/v1/ns/instance/list?serviceName=svc").await.status, 200);
+    assert_eq!(
+        rig.call("GET", "/v1/ns/instance/list?serviceName=svc").await.status,
+        200
+    );
 }
 
 #[tokio::test]
@@ -43,7 +62,10 @@ async fn without_a_leader_a_node_stays_ready_and_says_so() {
     rig.bed.set_leader(false);
     let ready = rig.get_root("/health/ready").await;
     assert_eq!(ready.status, 200);
-    assert_eq!((&ready.json()["ready"], &ready.json()["has_leader"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&ready.json()["ready"], &ready.json()["has_leader"]),
+        (&json!(true), &json!(false))
+    );
 }
 
 #[tokio::test]
@@ -53,21 +75,13 @@ async fn an_overridden_status_is_obeyed_and_can_be_taken_back() {
         let path = format!("/v1/ns/operator/switches?entry=overriddenServerStatus&value={value}");
         rig.call("PUT", &path).await.is(200, "ok");
     };
-    let (read, write) = (
-        "/v1/ns/instance/list?serviceName=svc",
-        "/v1/ns/instance?serviceName=svc&ip=10.0.0.1&port=80",
-    );
-    set("DOWN").await;
-    rig.call("GET", read).await.is(503, "server is DOWNnow, please try again later!");
-    set("READ_ONLY").await;
+    let read = "/v1/ns/instance/list?serviceName=svc";
     assert_eq!(rig.call("GET", read).await.status, 200);
-    assert_eq!(rig.call("POST", write).await.status, 503);
-    set("WRITE_ONLY").await;
-    assert_eq!(rig.call("GET", read).await.status, 503);
-    rig.call("POST", write).await.is(200, "ok");
-    rig.bed.set_loading(Some("waiting for a peer"));
-    assert_eq!(rig.call("POST", write).await.status, 503);
-    rig.bed.set_loading(None);
+    for status in ["DOWN", "PAUSED"] {
+        set(status).await;
+        let text = format!("server is {status}now, please try again later!");
+        rig.call("GET", read).await.is(503, &text);
+    }
     set("null").await;
     assert_eq!(rig.call("GET", read).await.status, 200);
 }
@@ -91,11 +105,17 @@ async fn switches_are_shown_set_and_refused_by_name() {
     let rig = Rig::open().await;
     let shown = rig.call("GET", "/v1/ns/operator/switches").await.json();
     assert_eq!(shown["name"], "00-00---000-NACOS_SWITCH_DOMAIN-000---00-00");
-    assert_eq!((&shown["clientBeatInterval"], &shown["overriddenServerStatus"]), (&json!(5_000), &json!(null)));
+    assert_eq!(
+        (&shown["clientBeatInterval"], &shown["overriddenServerStatus"]),
+        (&json!(5_000), &json!(null))
+    );
     rig.call("PUT", "/v1/ns/operator/switches?entry=lightBeatEnabled&value=false")
         .await
         .is(200, "ok");
-    assert_eq!(rig.call("GET", "/v1/ns/ops/switches").await.json()["lightBeatEnabled"], false);
+    assert_eq!(
+        rig.call("GET", "/v1/ns/ops/switches").await.json()["lightBeatEnabled"],
+        false
+    );
     for (query, part) in [
         ("value=1", "Parameter 'entry' is missing"),
         ("entry=x", "Parameter 'value' is missing"),
@@ -103,7 +123,10 @@ async fn switches_are_shown_set_and_refused_by_name() {
         ("entry=distro&value=true", "distro"),
         ("entry=defaultCacheMillis&value=1", "defaultCacheMillis"),
         ("entry=pushEnabled&value=true&debug=true", "debug"),
-        ("entry=pushEnabled&value=true&debug=maybe", "Invalid boolean value [maybe]"),
+        (
+            "entry=pushEnabled&value=true&debug=maybe",
+            "Invalid boolean value [maybe]",
+        ),
     ] {
         let answer = rig.call("PUT", &format!("/v1/ns/operator/switches?{query}")).await;
         assert_eq!(answer.status, 400, "{query}");
@@ -125,11 +148,15 @@ async fn health_is_set_by_hand_where_no_checker_runs() {
         &healthChecker=%7B%22type%22:%22NONE%22%7D";
     rig.call("PUT", cluster).await.is(200, "ok");
     rig.call("PUT", &format!("{health}&valid=false")).await.is(200, "ok");
-    let detail = rig.call("GET", "/v1/ns/instance?serviceName=svc&ip=10.0.0.1&port=80").await;
+    let detail = rig
+        .call("GET", "/v1/ns/instance?serviceName=svc&ip=10.0.0.1&port=80")
+        .await;
     assert_eq!(detail.json()["healthy"], false);
     let unknown = "/v1/ns/cluster?serviceName=none&clusterName=DEFAULT&checkPort=80&useInstancePort4Check=true\
         &healthChecker=%7B%22type%22:%22TCP%22%7D";
-    rig.call("PUT", unknown).await.is(400, "service not found:DEFAULT_GROUP@@none");
+    rig.call("PUT", unknown)
+        .await
+        .is(400, "service not found:DEFAULT_GROUP@@none");
     assert!(rig.call("GET", "/v1/ns/health/checkers").await.json()["NONE"].is_object());
 }
 
@@ -166,11 +193,21 @@ async fn t57_a_peers_agent_opens_no_door() {
 #[tokio::test]
 async fn metrics_are_prometheus_text_with_help() {
     let rig = Rig::open().await;
-    rig.call("PUT", "/v1/ns/instance/beat?serviceName=svc&ip=10.0.0.1&port=80").await;
+    rig.call("PUT", "/v1/ns/instance/beat?serviceName=svc&ip=10.0.0.1&port=80")
+        .await;
     let metrics = rig.get_root("/metrics").await;
-    assert!(metrics.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    assert!(
+        metrics
+            .header("content-type")
+            .unwrap()
+            .starts_with("text/plain; version=0.0.4")
+    );
     assert!(metrics.body.contains("# HELP muster_http_requests_total"));
-    assert!(metrics.body.contains(r#"muster_http_requests_total{outcome="ok",route="instance_beat"}"#));
+    assert!(
+        metrics
+            .body
+            .contains(r#"muster_http_requests_total{outcome="ok",route="instance_beat"}"#)
+    );
 }
 
 #[tokio::test]
@@ -178,5 +215,8 @@ async fn push_state_counts_and_refuses_to_forget() {
     let rig = Rig::open().await;
     let state = rig.call("GET", "/v1/ns/operator/push/state?detail=false").await.json();
     assert_eq!(state, json!({"succeed": 0, "total": 0, "ratio": 0.0, "reset": false}));
-    assert_eq!(rig.call("GET", "/v1/ns/operator/push/state?reset=true").await.status, 400);
+    assert_eq!(
+        rig.call("GET", "/v1/ns/operator/push/state?reset=true").await.status,
+        400
+    );
 }

@@ -88,6 +88,7 @@ impl Rig {
     pub(super) async fn open() -> Self {
         let rig = Self::closed().await;
         rig.opener.open(rig.bed.naming.clone());
+        rig.bed.naming.push().open();
         rig
     }
 
@@ -177,11 +178,7 @@ impl Rig {
         let instance = muster_naming::testing::instance(address, kind);
         let service = muster_naming::testing::service(service);
         let context = self.bed.context();
-        self.bed
-            .naming
-            .register(&context, &service, instance)
-            .await
-            .unwrap();
+        self.bed.naming.register(&context, &service, instance).await.unwrap();
     }
 
     /// The addresses listed for a service of the default group.

@@ -10,8 +10,7 @@ const JAVA_HEAD: &str = "Host: 127.0.0.1:8848\r\nUser-Agent: Nacos-Java-Client:v
 const NODE_HEAD: &str = "host: 127.0.0.1:8848\r\nuser-agent: Nacos-Java-Client:v1.0.0\r\n\
     client-version: Nacos-Java-Client:v1.0.0\r\nrequestid: 1\r\nrequest-module: Naming\r\n\
     accept-encoding: gzip,deflate,sdch\r\nconnection: Keep-Alive\r\nContent-Length: 0\r\n";
-const PYTHON_HEAD: &str =
-    "Accept-Encoding: identity\r\nHost: 127.0.0.1:8848\r\nUser-Agent: Nacos-Python-Client:v1.0.0\r\nConnection: close\r\n";
+const PYTHON_HEAD: &str = "Accept-Encoding: identity\r\nHost: 127.0.0.1:8848\r\nUser-Agent: Nacos-Python-Client:v1.0.0\r\nConnection: close\r\n";
 const GO_HEAD: &str = "Host: 127.0.0.1:8848\r\nUser-Agent: Nacos-Go-Client:v1.1.4\r\n\
     Client-Version: Nacos-Go-Client:v1.1.4\r\nConnection: Keep-Alive\r\nRequest-Module: Naming\r\n\
     Content-Type: application/x-www-form-urlencoded;charset=utf-8\r\n";
@@ -21,7 +20,8 @@ async fn send(rig: &Rig, line: &str, head: &str, body: &str) -> super::rig::Answ
         true => String::new(),
         false => format!("Content-Length: {}\r\n", body.len()),
     };
-    rig.raw(format!("{line} HTTP/1.1\r\n{head}{length}\r\n{body}").as_bytes()).await
+    rig.raw(format!("{line} HTTP/1.1\r\n{head}{length}\r\n{body}").as_bytes())
+        .await
 }
 
 #[tokio::test]
@@ -68,7 +68,13 @@ async fn java_registers_beats_subscribes_and_leaves() {
 async fn java_logs_in_with_the_name_in_the_query_and_the_password_in_the_body() {
     let rig = Rig::open().await;
     let head = "Host: h\r\nContent-Type: application/x-www-form-urlencoded\r\n";
-    let answer = send(&rig, "POST /nacos/v1/auth/users/login?username=nacos", head, "password=nacos").await;
+    let answer = send(
+        &rig,
+        "POST /nacos/v1/auth/users/login?username=nacos",
+        head,
+        "password=nacos",
+    )
+    .await;
     let login = answer.json();
     assert_eq!(answer.status, 200);
     assert!(login["accessToken"].is_string());
@@ -86,7 +92,10 @@ async fn node_registers_subscribes_and_beats_in_the_query() {
         &udpPort=58368&clientIP=192.0.2.2&healthyOnly=false&username=nacos&password=nacos";
     let list = send(&rig, subscribe, NODE_HEAD, "").await.json();
     // Node's cache key is made of these two.
-    assert_eq!((&list["name"], &list["clusters"]), (&json!("G1@@svc"), &json!("DEFAULT")));
+    assert_eq!(
+        (&list["name"], &list["clusters"]),
+        (&json!("G1@@svc"), &json!("DEFAULT"))
+    );
     assert_eq!(list["hosts"][0]["metadata"], json!({"a": "b"}));
     assert_eq!(list["hosts"][0]["serviceName"], "G1@@svc");
     assert_eq!(list["cacheMillis"], 10_000);
@@ -136,7 +145,13 @@ async fn python_registers_with_the_cluster_none_and_beats_and_leaves_without_one
 #[tokio::test]
 async fn t34_the_short_login_path_takes_a_post_without_body_or_length() {
     let rig = Rig::open().await;
-    let answer = send(&rig, "POST /nacos/v1/auth/login?username=nacos&password=p+w%2B1", PYTHON_HEAD, "").await;
+    let answer = send(
+        &rig,
+        "POST /nacos/v1/auth/login?username=nacos&password=p+w%2B1",
+        PYTHON_HEAD,
+        "",
+    )
+    .await;
     assert_eq!(answer.status, 200);
     // Clients log in again at 80 to 90 percent of it (T-35).
     assert_eq!(answer.json()["tokenTtl"], 18_000);
@@ -147,12 +162,15 @@ async fn go_posts_a_form_puts_raw_json_and_asks_with_an_empty_pair() {
     let rig = Rig::open().await;
     let form = "app=unknown&clusterName=DEFAULT&enable=true&ephemeral=true&groupName=DEFAULT_GROUP&healthy=true\
         &ip=10.0.0.1&metadata=null&namespaceId=public&port=80&serviceName=DEFAULT_GROUP%40%40svc&weight=10";
-    send(&rig, "POST /nacos/v1/ns/instance", GO_HEAD, form).await.is(200, "ok");
+    send(&rig, "POST /nacos/v1/ns/instance", GO_HEAD, form)
+        .await
+        .is(200, "ok");
     let beat = "beat={\"ip\":\"10.0.0.1\",\"port\":80,\"weight\":10,\"serviceName\":\"DEFAULT_GROUP@@svc\",\
         \"cluster\":\"DEFAULT\",\"metadata\":null,\"scheduled\":false}&namespaceId=public&serviceName=DEFAULT_GROUP@@svc";
-    send(&rig, "PUT /nacos/v1/ns/instance/beat", GO_HEAD, beat)
-        .await
-        .is(200, r#"{"clientBeatInterval":5000,"code":10200,"lightBeatEnabled":true}"#);
+    send(&rig, "PUT /nacos/v1/ns/instance/beat", GO_HEAD, beat).await.is(
+        200,
+        r#"{"clientBeatInterval":5000,"code":10200,"lightBeatEnabled":true}"#,
+    );
     let list = "GET /nacos/v1/ns/instance/list?&app=unknown&clientIP=10.0.0.9&clusters=&healthyOnly=false\
         &namespaceId=public&serviceName=DEFAULT_GROUP%40%40svc&udpPort=55123";
     let listed = send(&rig, list, GO_HEAD, "").await.json();
@@ -168,8 +186,23 @@ async fn go_posts_a_form_puts_raw_json_and_asks_with_an_empty_pair() {
 #[tokio::test]
 async fn t31_the_login_of_java_3_is_404_so_that_it_falls_back() {
     let rig = Rig::open().await;
-    let answer = send(&rig, "POST /nacos/v3/auth/user/login?username=nacos", JAVA_HEAD, "password=x").await;
+    let answer = send(
+        &rig,
+        "POST /nacos/v3/auth/user/login?username=nacos",
+        JAVA_HEAD,
+        "password=x",
+    )
+    .await;
     assert_eq!(answer.status, 404);
     let answer = send(&rig, "GET /nacos/v3/admin/core/state/liveness", JAVA_HEAD, "").await;
     assert_eq!(answer.json()["code"], 0);
+}
+
+#[tokio::test]
+async fn t35_the_token_lives_for_a_number_of_seconds_that_is_not_zero() {
+    let rig = Rig::open().await;
+    for path in ["/nacos/v1/auth/users/login", "/nacos/v1/auth/login"] {
+        let answer = send(&rig, &format!("POST {path}"), GO_HEAD, "username=u&password=p").await;
+        assert_eq!(answer.json()["tokenTtl"].as_u64(), Some(18_000), "{path}");
+    }
 }

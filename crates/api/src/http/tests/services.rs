@@ -18,9 +18,12 @@ async fn t18_a_created_service_takes_ephemeral_instances() {
 #[tokio::test]
 async fn t46_a_service_shows_its_threshold_as_it_was_written() {
     let rig = Rig::open().await;
-    rig.call("POST", "/v1/ns/service?serviceName=svc&protectThreshold=0.3&metadata=a=b")
-        .await
-        .is(200, "ok");
+    rig.call(
+        "POST",
+        "/v1/ns/service?serviceName=svc&protectThreshold=0.3&metadata=a=b",
+    )
+    .await
+    .is(200, "ok");
     rig.call("GET", "/v1/ns/service?serviceName=svc").await.is(
         200,
         r#"{"name":"svc","groupName":"DEFAULT_GROUP","namespaceId":"public","protectThreshold":0.3,"metadata":{"a":"b"},"selector":{"type":"none","contextType":"NONE"},"clusters":[]}"#,
@@ -29,7 +32,10 @@ async fn t46_a_service_shows_its_threshold_as_it_was_written() {
         .await
         .is(200, "ok");
     let shown = rig.call("GET", "/v1/ns/service?serviceName=svc").await.json();
-    assert_eq!((&shown["protectThreshold"], &shown["metadata"]), (&json!(0.5), &json!({})));
+    assert_eq!(
+        (&shown["protectThreshold"], &shown["metadata"]),
+        (&json!(0.5), &json!({}))
+    );
 }
 
 #[tokio::test]
@@ -80,7 +86,10 @@ async fn t29_names_are_bare_and_pages_do_not_overlap() {
             .json()
     };
     assert_eq!(page("1", "2").await, json!({"count": 4, "doms": ["a", "b"]}));
-    assert_eq!(page("2", "2").await, json!({"count": 4, "doms": ["c", "providers:a.B:1.0:"]}));
+    assert_eq!(
+        page("2", "2").await,
+        json!({"count": 4, "doms": ["c", "providers:a.B:1.0:"]})
+    );
     assert_eq!(page("9", "2").await, json!({"count": 4, "doms": []}));
     assert_eq!(page("x", "2").await["doms"], json!(["a", "b"]));
     assert_eq!(page("1", "-1").await["doms"], json!([]));
@@ -93,7 +102,8 @@ async fn t29_names_are_bare_and_pages_do_not_overlap() {
 #[tokio::test]
 async fn group_star_lists_all_groups_with_their_names() {
     let rig = Rig::open().await;
-    rig.call("POST", "/v1/ns/instance?serviceName=G1%40%40x&ip=10.0.0.1&port=80").await;
+    rig.call("POST", "/v1/ns/instance?serviceName=G1%40%40x&ip=10.0.0.1&port=80")
+        .await;
     rig.register("y", "10.0.0.1:80", Kind::Ephemeral).await;
     let list = rig
         .call("GET", "/v1/ns/service/list?pageNo=1&pageSize=10&groupName=*")
@@ -110,7 +120,10 @@ async fn t27_names_stand_under_the_key_of_1_4_and_of_2_4() {
         rig.call("GET", "/v1/ns/service/names").await.json(),
         json!({"services": {"public": ["svc"]}, "META-INF/services": {"public": ["DEFAULT_GROUP@@svc"]}, "count": 1})
     );
-    let none = rig.call("GET", "/v1/ns/service/names?namespaceId=public&expr=zzz").await.json();
+    let none = rig
+        .call("GET", "/v1/ns/service/names?namespaceId=public&expr=zzz")
+        .await
+        .json();
     assert_eq!(none["count"], 0);
 }
 
@@ -126,10 +139,19 @@ async fn t28_the_catalogs_trigger_flag_is_a_text_and_a_large_page_is_the_whole_l
         .await
         .json();
     assert_eq!(list, json!({"count": 1, "serviceList": [row]}));
-    let all = rig.call("GET", "/v1/ns/catalog/services?pageNo=2&pageSize=1").await.json();
-    assert_eq!((&all["count"], &all["serviceList"][0]["name"]), (&json!(2), &json!("svc")));
+    let all = rig
+        .call("GET", "/v1/ns/catalog/services?pageNo=2&pageSize=1")
+        .await
+        .json();
+    assert_eq!(
+        (&all["count"], &all["serviceList"][0]["name"]),
+        (&json!(2), &json!("svc"))
+    );
     let with = rig
-        .call("GET", "/v1/ns/catalog/services?withInstances=true&serviceNameParam=sv&pageNo=1&pageSize=10")
+        .call(
+            "GET",
+            "/v1/ns/catalog/services?withInstances=true&serviceNameParam=sv&pageNo=1&pageSize=10",
+        )
         .await
         .json();
     assert_eq!(with[0]["clusterMap"]["DEFAULT"]["hosts"][0]["ip"], "10.0.0.1");
@@ -138,16 +160,26 @@ async fn t28_the_catalogs_trigger_flag_is_a_text_and_a_large_page_is_the_whole_l
 #[tokio::test]
 async fn the_catalog_shows_disabled_instances_with_their_true_health() {
     let rig = Rig::open().await;
-    rig.call("POST", "/v1/ns/instance?serviceName=svc&ip=10.0.0.1&port=80&enabled=false").await;
+    rig.call(
+        "POST",
+        "/v1/ns/instance?serviceName=svc&ip=10.0.0.1&port=80&enabled=false",
+    )
+    .await;
     let path = "/v1/ns/catalog/instances?serviceName=svc&clusterName=DEFAULT&pageNo=1&pageSize=10";
     let list = rig.call("GET", path).await.json();
-    assert_eq!((&list["count"], &list["list"][0]["enabled"]), (&json!(1), &json!(false)));
+    assert_eq!(
+        (&list["count"], &list["list"][0]["enabled"]),
+        (&json!(1), &json!(false))
+    );
     let service = rig.call("GET", "/v1/ns/catalog/service?serviceName=svc").await.json();
     assert_eq!(service["clusters"][0]["serviceName"], "DEFAULT_GROUP@@svc");
     assert_eq!(service["clusters"][0]["useIPPort4Check"], true);
-    rig.call("GET", "/v1/ns/catalog/instances?serviceName=svc&clusterName=c2&pageNo=1&pageSize=10")
-        .await
-        .is(404, "cluster c2 is not found!");
+    rig.call(
+        "GET",
+        "/v1/ns/catalog/instances?serviceName=svc&clusterName=c2&pageNo=1&pageSize=10",
+    )
+    .await
+    .is(404, "cluster c2 is not found!");
     rig.call("GET", "/v1/ns/catalog/service?serviceName=none")
         .await
         .is(404, "service DEFAULT_GROUP@@none is not found!");
