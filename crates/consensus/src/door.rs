@@ -3,6 +3,7 @@
 use crate::config::{Config, StartError, Sync};
 use crate::error::ProposeError;
 use crate::forward::{Answers, Ask, HelloAnswer, Nothing, Outcome, Request};
+use crate::leading::Leading;
 use crate::log_store::{LogStore, blocking, flushed};
 use crate::machine::StateMachine;
 use crate::network::Network;
@@ -20,6 +21,7 @@ use openraft::ReadPolicy;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{LinearizableReadError, RaftError};
 use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -33,6 +35,8 @@ const BACK_OFF_MAX: Duration = Duration::from_millis(50);
 const HARMLESS_TRY: Duration = Duration::from_secs(1);
 /// Indexes move thousands of times a second; watchers hear of it five times.
 const STATUS_EVERY: Duration = Duration::from_millis(200);
+/// A look at least this often, though nothing has changed.
+const STATUS_QUIET_EVERY: Duration = Duration::from_millis(500);
 /// Least time between two looks at openraft's metrics.
 const STATUS_LOOK: Duration = Duration::from_millis(20);
 /// For handing leadership over at the end.
@@ -57,6 +61,7 @@ pub(crate) struct Inner {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) clock: Clock,
     pub(crate) raft: Raft,
+    pub(crate) leading: Arc<Leading>,
     pub(crate) log: Arc<RaftLog>,
     pub(crate) disk: Arc<dyn Disk>,
     /// Bounded by `permits`: who sends holds one.
@@ -67,6 +72,8 @@ pub(crate) struct Inner {
     /// One change of the membership at a time, on the leader.
     pub(crate) changing: Semaphore,
     status: watch::Sender<Status>,
+    /// Founders that were without a group at some time since this member started; see [`founding`].
+    pub(crate) blank: Mutex<BTreeSet<u64>>,
     pub(crate) fatal: Fatal,
     pub(crate) ending: Shutdown,
 }
@@ -159,11 +166,18 @@ impl Consensus {
 
         let waiting_max = config.proposals_waiting_max.clamp(1, Semaphore::MAX_PERMITS);
         let (queue, waiting) = mpsc::channel(waiting_max);
-        let (status, _) = watch::channel(Status::new(&current(&raft), None));
+        let (status, _) = watch::channel(Status::new(&current(&raft), None, None));
+        let leading = Arc::new(Leading::new(
+            raft.clone(),
+            config.local.id,
+            clock.clone(),
+            config.election_max,
+        ));
         let inner = Arc::new(Inner {
             transport,
             clock: clock.clone(),
             raft: raft.clone(),
+            leading: leading.clone(),
             log,
             disk,
             queue,
@@ -171,6 +185,7 @@ impl Consensus {
             forwarded: Semaphore::new(waiting_max),
             changing: Semaphore::new(1),
             status,
+            blank: Mutex::default(),
             fatal,
             ending: Shutdown::new(),
             config,
@@ -180,6 +195,7 @@ impl Consensus {
 
         let packer = Packer {
             raft,
+            leading,
             transport: inner.transport.clone(),
             clock,
         };
@@ -283,7 +299,8 @@ impl Inner {
     }
 
     pub(crate) fn look(&self) -> Status {
-        Status::new(&current(&self.raft), self.fatal.get())
+        let metrics = current(&self.raft);
+        Status::new(&metrics, self.leading.leader_of(&metrics), self.fatal.get())
     }
 
     fn running(&self) -> Result<(), ProposeError> {
@@ -370,10 +387,10 @@ impl Inner {
                 Repeat::Harmless => deadline.min(self.clock.now() + HARMLESS_TRY),
                 Repeat::Never => deadline,
             };
-            let outcome = match proposals::leader(&self.raft) {
+            let outcome = match self.leading.leader() {
                 None => Outcome::NothingDone(Nothing {}),
                 Some(leader) if leader == self.local() => self
-                    .answer(ask.clone(), try_until)
+                    .answer(self.local(), ask.clone(), try_until)
                     .await
                     .into_one()
                     .unwrap_or(Outcome::Unknown(Nothing {})),
@@ -419,10 +436,13 @@ impl Inner {
     }
 
     /// What this member itself says to a request. Never asks another one.
-    async fn answer(&self, ask: Ask, deadline: Instant) -> Answers {
-        let leads = proposals::leader(&self.raft) == Some(self.local());
+    async fn answer(&self, from: MemberId, ask: Ask, deadline: Instant) -> Answers {
+        let leads = self.leading.leader() == Some(self.local());
         match ask {
-            Ask::Hello(_) => Outcome::Hello(self.hello()).into(),
+            Ask::Hello(hello) => {
+                self.blank_founder_asked(from, hello.founders_hash);
+                Outcome::Hello(self.hello()).into()
+            }
             Ask::Propose(commands) => {
                 let count = commands.commands.len();
                 let all = |outcome: Outcome| Answers {
@@ -457,7 +477,13 @@ impl Inner {
         HelloAnswer {
             founders_hash: self.config.founders_hash(),
             has_history,
-            members: self.look().members.iter().map(|member| member.member.id.0).collect(),
+            promised: self
+                .look()
+                .members
+                .iter()
+                .filter(|member| member.voter || member.matched_index.is_some())
+                .map(|member| member.member.id.0)
+                .collect(),
         }
     }
 
@@ -487,7 +513,8 @@ async fn tell_status(inner: Arc<Inner>) {
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { break },
             () = inner.fatal.told.notified() => {}
-            () = tokio::time::sleep(STATUS_EVERY), if untold => {}
+            // A leader falls silent without anything changing.
+            () = tokio::time::sleep(if untold { STATUS_EVERY } else { STATUS_QUIET_EVERY }) => {}
             () = inner.ending.begun() => break,
         }
         let status = inner.look();
@@ -511,7 +538,7 @@ async fn tell_status(inner: Arc<Inner>) {
 struct Forwarded(Weak<Inner>);
 
 impl Handler for Forwarded {
-    fn handle(&self, _: MemberId, body: Bytes) -> Boxed<Result<Bytes, HandlerError>> {
+    fn handle(&self, from: MemberId, body: Bytes) -> Boxed<Result<Bytes, HandlerError>> {
         let inner = self.0.upgrade();
         Box::pin(async move {
             let inner = inner.ok_or(HandlerError::NotReady)?;
@@ -524,7 +551,7 @@ impl Handler for Forwarded {
                 .ok_or_else(|| HandlerError::Failed("an unknown request".into()))?;
             // A caller waits minutes at most; the bound keeps the sum representable.
             let within = Duration::from_millis(request.within_ms.min(3_600_000));
-            let answers = inner.answer(ask, inner.clock.now() + within).await;
+            let answers = inner.answer(from, ask, inner.clock.now() + within).await;
             Ok(wire::encode(&answers))
         })
     }

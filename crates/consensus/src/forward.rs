@@ -109,8 +109,10 @@ pub(crate) struct HelloAnswer {
     /// A leader has written to this member's log: the group exists.
     #[prost(bool, tag = "2")]
     pub(crate) has_history: bool,
+    /// Members that may have promised this group something: its voters, and by the leader's word also the learners that have
+    /// acknowledged entries.
     #[prost(uint64, repeated, tag = "3")]
-    pub(crate) members: Vec<u64>,
+    pub(crate) promised: Vec<u64>,
 }
 
 impl From<Outcome> for Answers {

@@ -4,7 +4,9 @@
 //! forgotten whom it voted for and which entries it acknowledged; taking part under its old name it could help a second leader
 //! or a shorter log to a majority. So it serves none of Raft's calls until it knows:
 //!
-//! - a majority of the founders, itself included, knows of no group: it founds, as they do;
+//! - a majority of the founders, itself included, has known of no group since this member started: it founds, as they do. A
+//!   group that appears later has no promise of this member, so it takes its place in it; for three seconds it waits for the
+//!   founders that have not been heard yet, so that none comes late without need;
 //! - there is a group that counts it as a member: the leader removes it and adds it again as a learner, which needs a
 //!   majority *without* it, and then as a voter;
 //! - there is a group that does not: it waits to be added.
@@ -24,6 +26,8 @@ use std::time::Duration;
 const HELLO_WITHIN: Duration = Duration::from_millis(500);
 /// Between two rounds of asking.
 const ROUND_EVERY: Duration = Duration::from_millis(100);
+/// How long a majority of the founders waits for the others.
+const ALL_WITHIN: Duration = Duration::from_secs(3);
 /// Two membership changes and a learner.
 const READMIT_WITHIN: Duration = Duration::from_secs(10);
 /// Between two looks at what the group knows of this member.
@@ -39,20 +43,36 @@ enum Next {
     ListsDiffer(u64),
 }
 
-/// The rule, for founders `count` in number.
-fn decide(local: u64, hash: u64, count: usize, answers: &[(u64, HelloAnswer)]) -> Next {
+/// What a member with an empty folder knows of the founders.
+struct Known {
+    local: u64,
+    hash: u64,
+    /// How many founders there are.
+    founders: usize,
+    /// Other founders that knew of no group at some time since this member started.
+    blank: usize,
+    /// Whether this member has waited for all of them for long enough.
+    waited: bool,
+}
+
+/// The rule.
+fn decide(known: &Known, answers: &[(u64, HelloAnswer)]) -> Next {
     let history = || answers.iter().filter(|(_, answer)| answer.has_history);
-    if history().any(|(_, answer)| answer.members.contains(&local)) {
-        return Next::Rejoin;
-    }
-    if history().next().is_some() {
-        return Next::WaitToBeAdded;
-    }
-    if let Some((other, _)) = answers.iter().find(|(_, answer)| answer.founders_hash != hash) {
+    let group_exists = history().next().is_some();
+    let unheard_of = (known.blank + 1) * 2 > known.founders;
+    if let Some((other, _)) = answers.iter().find(|(_, answer)| answer.founders_hash != known.hash)
+        && !group_exists
+    {
         return Next::ListsDiffer(*other);
     }
-    if (answers.len() + 1) * 2 > count {
+    if unheard_of && (known.waited || group_exists || known.blank + 1 == known.founders) {
         return Next::Found;
+    }
+    if history().any(|(_, answer)| answer.promised.contains(&known.local)) {
+        return Next::Rejoin;
+    }
+    if group_exists {
+        return Next::WaitToBeAdded;
     }
     Next::AskAgain
 }
@@ -64,7 +84,7 @@ pub(crate) async fn run(inner: Arc<Inner>, snapshots: Arc<Snapshots>, mut identi
             () = inner.ending.begun() => return,
         }
     } else {
-        serve::serve(&*inner.transport, &inner.raft, &snapshots);
+        serve::serve(&*inner.transport, &inner.raft, &inner.leading, &snapshots);
     }
     tokio::select! {
         () = care(&inner, identity) => {}
@@ -83,15 +103,24 @@ async fn admit(inner: &Arc<Inner>, identity: &mut Identity, snapshots: &Arc<Snap
         .collect();
     let is_founder = founders.iter().any(|member| member.id == local);
     let hash = inner.config.founders_hash();
+    let started = inner.clock.now();
     while identity.rejoining || is_founder {
         if identity.rejoining {
             if readmit(inner, &others).await {
                 break;
             }
         } else {
-            match decide(local.0, hash, founders.len(), &hello(inner, &others, hash).await) {
+            let answers = hello(inner, &others, hash).await;
+            let known = Known {
+                local: local.0,
+                hash,
+                founders: founders.len(),
+                blank: inner.blank_founders(&answers),
+                waited: inner.clock.now().saturating_duration_since(started) >= ALL_WITHIN,
+            };
+            match decide(&known, &answers) {
                 Next::Found => {
-                    serve::serve(&*inner.transport, &inner.raft, snapshots);
+                    serve::serve(&*inner.transport, &inner.raft, &inner.leading, snapshots);
                     found(inner).await;
                     return true;
                 }
@@ -118,7 +147,7 @@ async fn admit(inner: &Arc<Inner>, identity: &mut Identity, snapshots: &Arc<Snap
         }
         tokio::time::sleep(ROUND_EVERY).await;
     }
-    serve::serve(&*inner.transport, &inner.raft, snapshots);
+    serve::serve(&*inner.transport, &inner.raft, &inner.leading, snapshots);
     true
 }
 
@@ -195,41 +224,94 @@ async fn care(inner: &Inner, mut identity: Identity) {
     }
 }
 
+impl Inner {
+    /// Notes which founders are without a group, by their answers; how many have been so since this member started.
+    fn blank_founders(&self, answers: &[(u64, HelloAnswer)]) -> usize {
+        let hash = self.config.founders_hash();
+        let mut blank = self.blank.lock();
+        let without = answers
+            .iter()
+            .filter(|(_, answer)| !answer.has_history && answer.founders_hash == hash);
+        blank.extend(without.map(|(id, _)| *id));
+        blank.len()
+    }
+
+    /// Notes that `founder` has asked: only members with an empty folder that know of no group do.
+    pub(crate) fn blank_founder_asked(&self, founder: MemberId, hash: u64) {
+        let founders = &self.config.founders;
+        if hash == self.config.founders_hash() && founders.iter().any(|member| member.id == founder) {
+            self.blank.lock().insert(founder.0);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn says(member: u64, has_history: bool, members: &[u64]) -> (u64, HelloAnswer) {
+    fn says(member: u64, has_history: bool, promised: &[u64]) -> (u64, HelloAnswer) {
         let answer = HelloAnswer {
             founders_hash: 9,
             has_history,
-            members: members.to_vec(),
+            promised: promised.to_vec(),
         };
         (member, answer)
     }
 
-    #[test]
-    fn a_founder_alone_waits_for_a_majority() {
-        assert_eq!(decide(1, 9, 3, &[]), Next::AskAgain);
-        assert_eq!(decide(1, 9, 1, &[]), Next::Found);
-        assert_eq!(decide(1, 9, 3, &[says(2, false, &[])]), Next::Found);
-        assert_eq!(decide(1, 9, 5, &[says(2, false, &[])]), Next::AskAgain);
+    fn known(founders: usize, blank: usize, waited: bool) -> Known {
+        Known {
+            local: 1,
+            hash: 9,
+            founders,
+            blank,
+            waited,
+        }
     }
 
     #[test]
-    fn an_empty_member_never_founds_beside_a_group() {
+    fn founders_that_have_all_been_heard_found_at_once() {
+        assert_eq!(decide(&known(1, 0, false), &[]), Next::Found);
+        assert_eq!(decide(&known(3, 2, false), &[]), Next::Found);
+    }
+
+    #[test]
+    fn a_majority_of_founders_waits_for_the_others_and_then_founds_without_them() {
+        assert_eq!(decide(&known(3, 1, false), &[]), Next::AskAgain);
+        assert_eq!(decide(&known(3, 1, true), &[]), Next::Found);
+    }
+
+    #[test]
+    fn a_minority_never_founds() {
+        assert_eq!(decide(&known(3, 0, true), &[]), Next::AskAgain);
+        assert_eq!(decide(&known(5, 1, true), &[]), Next::AskAgain);
+    }
+
+    #[test]
+    fn an_empty_member_never_founds_beside_a_group_that_was_there_before_it() {
         let unaware = says(2, false, &[]);
+        let alone = known(5, 1, true);
         assert_eq!(
-            decide(1, 9, 3, &[unaware.clone(), says(3, true, &[1, 2, 3])]),
+            decide(&alone, &[unaware.clone(), says(3, true, &[1, 2, 3])]),
             Next::Rejoin
         );
-        assert_eq!(decide(1, 9, 3, &[unaware, says(3, true, &[2, 3])]), Next::WaitToBeAdded);
+        assert_eq!(decide(&alone, &[unaware, says(3, true, &[2, 3])]), Next::WaitToBeAdded);
+    }
+
+    #[test]
+    fn a_founder_that_is_late_by_a_moment_takes_its_place_in_the_group() {
+        assert_eq!(
+            decide(
+                &known(3, 2, false),
+                &[says(2, true, &[1, 2, 3]), says(3, true, &[1, 2, 3])]
+            ),
+            Next::Found
+        );
     }
 
     #[test]
     fn founders_with_another_list_are_noticed() {
         let mut other = says(2, false, &[]);
         other.1.founders_hash = 8;
-        assert_eq!(decide(1, 9, 3, &[other]), Next::ListsDiffer(2));
+        assert_eq!(decide(&known(3, 0, false), &[other]), Next::ListsDiffer(2));
     }
 }

@@ -20,6 +20,7 @@ mod door;
 mod error;
 mod forward;
 mod founding;
+mod leading;
 mod log_store;
 mod machine;
 mod members;

@@ -1,6 +1,7 @@
 //! Commands on their way into the log: packed while others are under way, here if this member leads, else at the leader.
 
 use crate::forward::{Answer, Answers, Ask, Commands, CommittedMessage, Nothing, Outcome, Request};
+use crate::leading::Leading;
 use crate::types::{ClientWriteError, Command, Raft};
 use crate::{metrics, wire};
 use bytes::Bytes;
@@ -31,6 +32,7 @@ pub(crate) struct Proposal {
 
 pub(crate) struct Packer {
     pub(crate) raft: Raft,
+    pub(crate) leading: Arc<Leading>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) clock: Clock,
 }
@@ -41,7 +43,7 @@ impl Packer {
         let mut under_way: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
         let mut pack = Vec::new();
         loop {
-            let leader = leader(&self.raft);
+            let leader = self.leading.leader();
             let leads = leader == Some(self.transport.local());
             let packs_max = if leads { LOCAL_PACKS_MAX } else { REMOTE_PACKS_MAX };
             tokio::select! {
@@ -60,7 +62,7 @@ impl Packer {
 
     fn submit(&self, pack: Vec<Proposal>) -> BoxFuture<'static, ()> {
         // Asked again: who led when the wait began may not lead now.
-        let leader = leader(&self.raft);
+        let leader = self.leading.leader();
         let (commands, answers): (Vec<_>, Vec<_>) = pack
             .into_iter()
             .map(|proposal| ((proposal.command, proposal.deadline), proposal.answer))
@@ -82,12 +84,6 @@ impl Packer {
             }
         })
     }
-}
-
-/// The leader this member follows, itself included.
-pub(crate) fn leader(raft: &Raft) -> Option<MemberId> {
-    use openraft::async_runtime::watch::WatchReceiver;
-    raft.metrics().borrow_watched().current_leader.map(MemberId)
 }
 
 fn tell(answers: Vec<oneshot::Sender<Outcome>>, outcomes: impl Iterator<Item = Outcome>) {

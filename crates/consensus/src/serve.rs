@@ -1,5 +1,6 @@
 //! Raft's calls from other members.
 
+use crate::leading::Leading;
 use crate::log_store::blocking;
 use crate::state::to_raft;
 use crate::types::{Raft, Vote};
@@ -7,20 +8,24 @@ use crate::wire::{self, SnapshotAnswerMessage, SnapshotChunkMessage};
 use bytes::Bytes;
 use muster_storage::{SnapshotReceiver, Snapshots};
 use muster_transport::{HandlerError, Route, Transport};
+use openraft::raft::AppendEntriesResponse;
 use parking_lot::Mutex;
 use std::fmt::Display;
 use std::sync::Arc;
 
 /// Serves Raft's routes from now on.
-pub(crate) fn serve(transport: &dyn Transport, raft: &Raft, snapshots: &Arc<Snapshots>) {
-    let append = raft.clone();
+pub(crate) fn serve(transport: &dyn Transport, raft: &Raft, leading: &Arc<Leading>, snapshots: &Arc<Snapshots>) {
+    let append = (raft.clone(), leading.clone());
     transport.serve(
         Route::RaftAppend,
         Arc::new(move |_, body| {
-            let raft = append.clone();
+            let (raft, leading) = append.clone();
             async move {
                 let request = wire::decode::<wire::AppendRequestMessage>(body).and_then(TryInto::try_into);
                 let answer = raft.append_entries(request.map_err(failed)?).await.map_err(failed)?;
+                if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
+                    leading.heard();
+                }
                 Ok(wire::encode(&wire::AppendResponseMessage::from(answer)))
             }
         }),
@@ -66,6 +71,7 @@ pub(crate) fn serve(transport: &dyn Transport, raft: &Raft, snapshots: &Arc<Snap
     );
     let incoming = Arc::new(Incoming {
         raft: raft.clone(),
+        leading: leading.clone(),
         snapshots: snapshots.clone(),
         receiving: Mutex::new(None),
     });
@@ -85,6 +91,7 @@ fn failed(error: impl Display) -> HandlerError {
 /// Takes snapshots in pieces. One at a time: a first piece of another transfer ends the one under way.
 struct Incoming {
     raft: Raft,
+    leading: Arc<Leading>,
     snapshots: Arc<Snapshots>,
     /// Taken out while a piece is written.
     receiving: Mutex<Option<(u64, SnapshotReceiver)>>,
@@ -93,6 +100,8 @@ struct Incoming {
 impl Incoming {
     async fn take(&self, body: Bytes) -> Result<Bytes, HandlerError> {
         let chunk: SnapshotChunkMessage = wire::decode(body).map_err(failed)?;
+        // Whoever sends a snapshot may send no heartbeat meanwhile.
+        self.leading.heard();
         let vote: Vote = chunk.vote.ok_or_else(|| failed("no vote"))?.into();
         let before = self.receiving.lock().take();
         let snapshots = self.snapshots.clone();

@@ -32,6 +32,7 @@ pub struct RaftMember {
 pub struct Status {
     pub role: Role,
     pub term: u64,
+    /// None as soon as the last one known has been silent for twice the longest election.
     pub leader: Option<MemberId>,
     pub last_log_index: u64,
     pub committed_index: u64,
@@ -46,7 +47,8 @@ pub struct Status {
 }
 
 impl Status {
-    pub(crate) fn new(metrics: &Metrics, fatal: Option<String>) -> Self {
+    /// `leader` is who leads by [`Leading`](crate::leading::Leading).
+    pub(crate) fn new(metrics: &Metrics, leader: Option<MemberId>, fatal: Option<String>) -> Self {
         let index = |id: &Option<crate::types::LogId>| id.as_ref().map_or(0, |id| id.index);
         let membership = metrics.membership_config.membership();
         let voters: Vec<u64> = membership.voter_ids().collect();
@@ -79,7 +81,7 @@ impl Status {
         Self {
             role,
             term: metrics.current_term,
-            leader: metrics.current_leader.map(MemberId).filter(|_| role != Role::Stopped),
+            leader: leader.filter(|_| role != Role::Stopped),
             last_log_index: metrics.last_log_index.unwrap_or(0),
             committed_index: index(&metrics.cluster_committed).max(index(&metrics.local_committed)),
             applied_index: index(&metrics.last_applied),
