@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 /// What environment variables of ours begin with; `__` parts the sections: `MUSTER_HTTP__PREFIX`.
 const ENVIRONMENT_PREFIX: &str = "MUSTER_";
-/// Variables with the prefix that are flags of the command line, not settings: `MUSTER_CONFIG` names the file, the others
-/// are the operator's commands'.
-const ENVIRONMENT_NOT_SETTINGS: [&str; 5] = ["CONFIG", "SERVER", "NAMESPACE", "GROUP", "OUTPUT"];
+/// Variables with the prefix that are no settings: `MUSTER_CONFIG` names the file, `MUSTER_BIN` the program that tests start,
+/// the others are flags of the operator's commands.
+const ENVIRONMENT_NOT_SETTINGS: [&str; 6] = ["BIN", "CONFIG", "SERVER", "NAMESPACE", "GROUP", "OUTPUT"];
 
 /// Why a node does not start with the settings it was given.
 #[derive(Debug, thiserror::Error)]
