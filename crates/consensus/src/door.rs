@@ -450,10 +450,13 @@ impl Inner {
     }
 
     fn hello(&self) -> HelloAnswer {
+        let log = self.log.state();
+        // The founding entry is 0, in term 0; what is behind it was written by a leader that a majority had chosen.
+        let has_history =
+            log.last.is_some_and(|last| last.index > 0) || log.vote.is_some_and(|vote| vote.committed && vote.term > 0);
         HelloAnswer {
             founders_hash: self.config.founders_hash(),
-            // The founding entry is 0; what is behind it was written by a leader.
-            has_history: self.log.state().last.is_some_and(|last| last.index > 0),
+            has_history,
             members: self.look().members.iter().map(|member| member.member.id.0).collect(),
         }
     }

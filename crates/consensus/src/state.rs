@@ -140,6 +140,7 @@ impl RaftStateMachine<Types> for State {
         };
         let (machine, snapshots) = (self.machine.clone(), self.snapshots.clone());
         blocking(move || {
+            let file = snapshots.adopt(file)?;
             machine.restore(&mut file.reader(), applied)?;
             snapshots.remove_older()
         })

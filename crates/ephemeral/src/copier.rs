@@ -81,10 +81,26 @@ pub(crate) async fn send_next(node: &Node, peer: &Peer) -> Sent {
     if keys.is_empty() {
         return Sent::Nothing;
     }
+    match send(node, peer, &keys).await {
+        Ok(told) => {
+            peer.note_quietly(keys.split_off(told));
+            Sent::Batch
+        }
+        Err(error) => {
+            metrics::COPIES_FAILED.inc();
+            tracing::debug!(member = %peer.id, %error, keys = keys.len(), "copies were not acknowledged");
+            peer.note_quietly(keys);
+            Sent::Failed
+        }
+    }
+}
+
+/// Says the newest state of as many of these keys as one batch holds; how many those were.
+pub(crate) async fn send(node: &Node, peer: &Peer, keys: &[u64]) -> Result<usize, muster_transport::Error> {
     let now = node.timeline.now();
     let mut builder = BatchBuilder::default();
     let mut told = 0;
-    for hash in &keys {
+    for hash in keys {
         if builder.is_full() {
             break;
         }
@@ -93,19 +109,11 @@ pub(crate) async fn send_next(node: &Node, peer: &Peer) -> Sent {
         }
         told += 1;
     }
-    peer.note_quietly(keys.split_off(told));
     let records = builder.records();
     let body = wire::encode(&builder.batch());
-    match node.transport.call(peer.id, Route::EphemeralDelta, body, WITHIN).await {
-        Ok(_) => {
-            metrics::COPIES_SENT.inc_by(records as u64);
-            Sent::Batch
-        }
-        Err(error) => {
-            metrics::COPIES_FAILED.inc();
-            tracing::debug!(member = %peer.id, %error, records, "copies were not acknowledged");
-            peer.note_quietly(keys);
-            Sent::Failed
-        }
-    }
+    node.transport
+        .call(peer.id, Route::EphemeralDelta, body, WITHIN)
+        .await?;
+    metrics::COPIES_SENT.inc_by(records as u64);
+    Ok(told)
 }

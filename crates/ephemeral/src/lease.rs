@@ -16,7 +16,7 @@ pub(crate) enum Due {
 /// A lease that beats renew. (One that lasts as long as its client's connection will stand beside it: what holds the
 /// lease is this type's own business, the store asks only [`Lease::due`].)
 ///
-/// All atomics, so that a beat takes no lock; 29 bytes, so that a million are cheap. Of a tombstone, `seen` keeps what its
+/// All atomics, so that a beat takes no lock; 24 bytes, so that a million are cheap. Of a tombstone, `seen` keeps what its
 /// removal was based on: the last beat of an expired instance, the moment of deregistering of a deregistered one.
 pub(crate) struct Lease {
     seen: AtomicU64,

@@ -2,7 +2,7 @@
 //!
 //! Every few seconds each member shows each living, loaded peer one number over its whole store. When the peer's differs,
 //! it shows the digest of every leaf; the peer lists what it has in the leaves that differ; what is newer there is fetched,
-//! what is newer here is noted for copying. What a list lacks is given to it: absence never means removal, for removals
+//! what is newer here is sent. What a list lacks is given to it: absence never means removal, for removals
 //! are tombstones. Ages are in no digest, and of the tombstones only those that both members certainly still keep.
 
 use crate::leaf::{LEAVES, minute_of};
@@ -22,6 +22,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const WITHIN: Duration = Duration::from_secs(2);
+const HURRIED_EVERY: Duration = Duration::from_millis(100);
 /// What is younger than this is on its way by copy and no difference yet.
 const IN_FLIGHT_MS: u64 = 500;
 /// An entry of a leaf's list on the wire.
@@ -65,10 +66,11 @@ fn show(node: &Arc<Node>, _from: MemberId, body: Bytes) -> Result<Bytes, Handler
     };
     if !answer.equal && !asked.leaves.is_empty() {
         let mut bytes = 0;
-        for leaf in asked.first_leaf as usize..LEAVES {
-            if own[leaf] == asked.leaves[leaf] {
-                continue;
-            }
+        let pairs = own.iter().zip(&asked.leaves).enumerate();
+        for (leaf, _) in pairs
+            .skip(asked.first_leaf as usize)
+            .filter(|(_, (own, theirs))| own != theirs)
+        {
             if bytes >= BATCH_BYTES {
                 answer.next_leaf = leaf as u32;
                 break;
@@ -129,7 +131,11 @@ pub(crate) async fn run(node: Arc<Node>, peer: Arc<Peer>) {
         let pause = node.config.digest_every.mul_f64(rand::random_range(0.75..1.0));
         tokio::select! {
             () = node.tasks.shutdown().begun() => return,
-            () = peer.compare.notified() => {}
+            // Not more often than ten times a second, however often notes overflow.
+            () = async {
+                peer.compare.notified().await;
+                tokio::time::sleep(HURRIED_EVERY).await;
+            } => {}
             () = tokio::time::sleep(pause) => {}
         }
         if peer.left.load(Ordering::Acquire) {
@@ -190,8 +196,10 @@ async fn difference(node: &Node, peer: &Peer, haste: Haste) -> Result<usize, Err
         }
         differing += wanted.len() + given.len();
         fetch(node, peer, wanted).await?;
-        if !given.is_empty() {
-            peer.note(given);
+        // Sent from here and not noted: notes that overflow would ask for the next comparison, and so for ever.
+        let mut given = given.as_slice();
+        while !given.is_empty() {
+            given = &given[crate::copier::send(node, peer, given).await?..];
         }
         if answer.next_leaf <= asked.first_leaf || answer.next_leaf as usize >= LEAVES {
             return Ok(differing);

@@ -91,12 +91,14 @@ impl Pinger {
 
     fn answer(&self, from: MemberId, body: Bytes) -> Result<Bytes, HandlerError> {
         let ping = Ping::parse(body).map_err(HandlerError::Failed)?;
+        // Before anything of it is believed: a stranger must not move the clock.
+        if !self.roll.lock().peers().any(|member| member.id == from) {
+            return Err(HandlerError::Failed(format!("{from} is not a member here")));
+        }
         let skew_ms = self.observe(from, &ping);
         let now = self.hybrid.clock().now();
         let was_alive = self.is_alive(from);
-        if !self.roll.lock().called(from, &ping, skew_ms, now) {
-            return Err(HandlerError::Failed(format!("{from} is not a member here")));
-        }
+        self.roll.lock().called(from, &ping, skew_ms, now);
         self.look();
         if !was_alive && !self.is_alive(from) {
             self.hurry.notify_one();
@@ -129,7 +131,7 @@ impl Pinger {
             let due = warned
                 .get(&from)
                 .is_none_or(|at| now.saturating_duration_since(*at) >= SKEW_WARN_EVERY);
-            if due && self.roll.lock().peers().any(|member| member.id == from) {
+            if due {
                 warned.insert(from, now);
                 tracing::warn!(member = %from, skew_ms, "wall clocks are apart: is NTP running on both?");
             }

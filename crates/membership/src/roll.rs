@@ -89,19 +89,19 @@ impl Roll {
         self.members.values().filter(|member| member.id != self.local)
     }
 
-    /// Notes that `from` has answered a call of ours; says whether it is a member.
-    pub(crate) fn answered(&mut self, from: MemberId, ping: &Ping, skew_ms: i64, now: Instant) -> bool {
-        self.note(from, ping, skew_ms, now, |sight| sight.answered = Some(now))
+    /// Notes that `from` has answered a call of ours; who is not a member is ignored.
+    pub(crate) fn answered(&mut self, from: MemberId, ping: &Ping, skew_ms: i64, now: Instant) {
+        self.note(from, ping, skew_ms, now, |sight| sight.answered = Some(now));
     }
 
-    /// Notes that `from` has called us; says whether it is a member.
-    pub(crate) fn called(&mut self, from: MemberId, ping: &Ping, skew_ms: i64, now: Instant) -> bool {
-        self.note(from, ping, skew_ms, now, |sight| sight.called = Some(now))
+    /// Notes that `from` has called us; who is not a member is ignored.
+    pub(crate) fn called(&mut self, from: MemberId, ping: &Ping, skew_ms: i64, now: Instant) {
+        self.note(from, ping, skew_ms, now, |sight| sight.called = Some(now));
     }
 
-    fn note(&mut self, from: MemberId, ping: &Ping, skew_ms: i64, now: Instant, set: impl Fn(&mut Sight)) -> bool {
+    fn note(&mut self, from: MemberId, ping: &Ping, skew_ms: i64, now: Instant, set: impl Fn(&mut Sight)) {
         let Some(sight) = self.sights.get_mut(&from) else {
-            return false;
+            return;
         };
         set(sight);
         sight.ready = ping.ready;
@@ -113,7 +113,6 @@ impl Roll {
                 }
             }
         }
-        true
     }
 
     /// Members that have called us lately.

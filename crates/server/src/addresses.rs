@@ -8,8 +8,8 @@ use muster_model::{Member, MemberId};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How long an address is tried before the other one is: longer than it takes to find a member dead (3 s).
-const TURN: Duration = Duration::from_secs(5);
+/// How long an address is tried before the other one is: four pings.
+const TURN: Duration = Duration::from_secs(2);
 
 /// The members and where to call them. Owned by the task that follows the membership.
 pub struct AddressBook {

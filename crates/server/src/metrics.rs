@@ -25,3 +25,11 @@ pub static OPEN_FILES_MAX: LazyLock<IntGauge> = LazyLock::new(|| {
     register_int_gauge!("muster_open_files_max", "Files and sockets the process may have open")
         .expect("registered once")
 });
+
+/// Puts the metrics of the crates that take a registry beside those that register themselves.
+///
+/// # Errors
+/// A name that is there already.
+pub fn register() -> prometheus::Result<()> {
+    muster_consensus::metrics::register(prometheus::default_registry())
+}

@@ -86,6 +86,7 @@ impl Node {
         let local = settings.local_member();
         let configured = settings.configured_members();
         limits::raise_open_files(settings.http.connections_max);
+        metrics::register().context("metrics")?;
         metrics::BUILD_INFO
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
@@ -187,7 +188,10 @@ impl Node {
         let leader_wait = Duration::from_millis(settings.leader_wait_ms);
         let opening = node.clone();
         node.tasks.spawn("opening", TaskKind::Critical, async move {
-            opening.loaded(&persistent, leader_wait).await;
+            tokio::select! {
+                () = opening.loaded(&persistent, leader_wait) => {}
+                () = opening.tasks.shutdown().begun() => return,
+            }
             opener.open(naming);
             opening.membership.set_ready(true);
             opening.push.open();
@@ -339,11 +343,15 @@ impl Parts for Node {
 
     async fn hand_over_leadership(&self) {
         let status = self.consensus.status();
-        let others = status
-            .members
-            .iter()
-            .any(|seen| seen.voter && seen.member.id != self.membership.view().local);
-        if status.role != Role::Leader || !others {
+        if status.role != Role::Leader {
+            return;
+        }
+        // When the whole cluster is stopped at once there is nobody to hand over to, and no use in waiting.
+        let view = self.membership.view();
+        let may_lead = |id: MemberId| status.members.iter().any(|seen| seen.voter && seen.member.id == id);
+        let mut others = view.members.iter().filter(|seen| seen.member.id != view.local);
+        if !others.any(|seen| seen.alive && seen.ready && may_lead(seen.member.id)) {
+            tracing::info!("nobody is ready to lead");
             return;
         }
         match self

@@ -1,8 +1,9 @@
 //! Orderly ends, other addresses, emptied disks.
 
 use anyhow::ensure;
-use muster_testkit::{Publisher, Spec, Subscriber, Writer, always, cluster, eventually, muster};
+use muster_testkit::{Cluster, Publisher, Spec, Subscriber, Writer, always, cluster, eventually, muster};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::Duration;
@@ -86,37 +87,95 @@ async fn a_node_restarted_at_another_address_rejoins() {
         .unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_member_whose_disk_was_lost_is_removed_added_and_catches_up() {
-    let mut cluster = cluster(3).await.unwrap();
-    let leader = cluster.leader(SOON).await.unwrap();
-    let lost = cluster.ids().into_iter().find(|id| *id != leader).unwrap();
+/// Registers for a while; answers what was acknowledged.
+async fn some_writes(cluster: &Cluster) -> BTreeSet<String> {
     let writer = Writer::start(cluster.http(), &cluster.addresses(), "kept", 4);
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let (acknowledged, ..) = writer.stop().await;
-    assert!(!acknowledged.is_empty());
-    cluster.kill(lost).await.unwrap();
-    cluster.empty(lost).unwrap();
-    let operator = |arguments: &[&str]| {
-        let mut command = Command::new(muster().unwrap());
-        command
-            .arg("cluster")
-            .args(arguments)
-            .args(["--server", &cluster.address(leader)]);
-        command.output().unwrap()
-    };
-    let removed = operator(&["remove", &lost.to_string()]);
-    assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
-    let address = format!("{lost}@{}", cluster.address(lost));
-    cluster.start_joining(lost).unwrap();
-    let mut add = Command::new(muster().unwrap());
-    add.args(["cluster", "add", &address, "--server", &cluster.address(leader)]);
-    let added = add.output().unwrap();
-    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
-    cluster.ready(lost).await.unwrap();
-    let listed = cluster.v1(lost).list("kept").await.unwrap();
-    assert_eq!(acknowledged.difference(&listed.all).count(), 0);
+    let enough = eventually(SOON, "300 writes", || async {
+        ensure!(writer.acknowledged_count() >= 300, "{}", writer.acknowledged_count());
+        Ok(())
+    });
+    enough.await.unwrap();
+    writer.stop().await.0
+}
+
+async fn has_all(cluster: &Cluster, node: u64, acknowledged: &BTreeSet<String>) {
+    let caught_up = eventually(SOON, "the node has caught up", || async {
+        let listed = cluster.v1(node).list("kept").await?;
+        let lacking = acknowledged.difference(&listed.all).count();
+        ensure!(lacking == 0, "{lacking} of {} are lacking", acknowledged.len());
+        Ok(())
+    });
+    caught_up.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_with_an_emptied_disk_is_taken_back_and_catches_up() {
+    let mut cluster = cluster(3).await.unwrap();
+    let acknowledged = some_writes(&cluster).await;
+    for lost in cluster.ids() {
+        cluster.kill(lost).await.unwrap();
+        cluster.empty(lost).unwrap();
+        cluster.restart(lost).await.unwrap();
+        has_all(&cluster, lost, &acknowledged).await;
+        cluster.voters(SOON).await.unwrap();
+    }
+    // by now no node has the disk that the writes were acknowledged from
+    cluster.leader(SOON).await.unwrap();
     cluster.converged(SOON).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_is_removed_and_a_new_one_added_in_its_place() {
+    let mut cluster = cluster(3).await.unwrap();
+    let acknowledged = some_writes(&cluster).await;
+    let leader = cluster.leader(SOON).await.unwrap();
+    let gone = cluster.ids().into_iter().find(|id| *id != leader).unwrap();
+    let server = cluster.address(leader);
+    let operator = |arguments: [String; 2]| {
+        let mut command = Command::new(muster().unwrap());
+        let output = command
+            .arg("cluster")
+            .args(&arguments)
+            .args(["--server", &server])
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.success(), "{arguments:?}: {said}");
+        Ok(())
+    };
+    cluster.kill(gone).await.unwrap();
+    operator(["remove".to_owned(), gone.to_string()]).unwrap();
+    cluster.forget(gone);
+    cluster.start_joining(4).unwrap();
+    let (http, address) = (cluster.http().clone(), cluster.address(4));
+    let live = eventually(SOON, "the new node lives", || async {
+        http.get(&address, "/health/live", &[]).await?.ok().map(drop)
+    });
+    live.await.unwrap();
+    let waits = always(
+        Duration::from_secs(2),
+        "a node that nobody added is not ready",
+        || async {
+            let answer = http.get(&address, "/health/ready", &[]).await?;
+            ensure!(answer.status == 503, "{answer:?}");
+            Ok(())
+        },
+    );
+    waits.await.unwrap();
+    operator(["add".to_owned(), format!("4@{address}")]).unwrap();
+    cluster.ready(4).await.unwrap();
+    has_all(&cluster, 4, &acknowledged).await;
+    cluster.voters(SOON).await.unwrap();
+    // its vote counts: with one of the two old ones gone, it and the other are the majority
+    let old = cluster.ids().into_iter().find(|id| *id != 4 && *id != leader).unwrap();
+    cluster.kill(old).await.unwrap();
+    cluster.leader(SOON).await.unwrap();
+    cluster
+        .v1(4)
+        .register(&Spec::persistent("p", "10.2.0.1", 4))
+        .await
+        .unwrap()
+        .ok()
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -67,6 +67,7 @@ pub async fn cluster_at(places: Vec<Place>, arguments: &[&str]) -> anyhow::Resul
     for id in cluster.ids() {
         cluster.ready(id).await?;
     }
+    cluster.voters(READY_WITHIN).await?;
     Ok(cluster)
 }
 
@@ -153,7 +154,7 @@ impl Cluster {
         let peers = self.founders.iter().filter(|&&founder| founder != id);
         let mut members: Vec<_> = peers.map(|peer| format!("{peer}@{}", self.address(*peer))).collect();
         members.push(format!("{id}@{}", self.address(id)));
-        let mut arguments = vec!["--join".to_owned(), "--members".to_owned(), members.join(",")];
+        let mut arguments = vec!["--members".to_owned(), members.join(",")];
         arguments.extend(self.arguments.iter().cloned());
         self.node_mut(id).start(&arguments)
     }
@@ -245,6 +246,12 @@ impl Cluster {
         std::fs::remove_dir_all(folder).with_context(|| folder.display().to_string())
     }
 
+    /// Takes a node that was removed out of the test's own list; it is ended if it runs.
+    pub fn forget(&mut self, id: u64) {
+        self.founders.retain(|founder| *founder != id);
+        self.nodes.remove(&id);
+    }
+
     /// What a node knows of the cluster.
     ///
     /// # Errors
@@ -283,6 +290,24 @@ impl Cluster {
                 named = Some(leader);
             }
             named.context("nobody was asked")
+        })
+        .await
+    }
+
+    /// Waits until all nodes vote, as every running node sees it. A founder that came late is a learner for a moment, in
+    /// which the others cannot spare anyone.
+    ///
+    /// # Errors
+    /// They do not within `deadline`.
+    pub async fn voters(&self, deadline: Duration) -> anyhow::Result<()> {
+        eventually(deadline, "all nodes vote", || async {
+            for id in self.running() {
+                let status = self.status(id).await?;
+                let members = status["members"].as_array().context("no members")?;
+                let voters: Vec<_> = members.iter().filter(|it| it["voter"] == true).collect();
+                ensure!(voters.len() == self.nodes.len(), "node {id} sees the voters {voters:?}");
+            }
+            Ok(())
         })
         .await
     }

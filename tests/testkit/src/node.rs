@@ -10,6 +10,8 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// openraft repeats each failed heartbeat to a node that is gone, which drowns everything else.
+const LOG_LEVELS: &str = "info,openraft=error";
 /// Lines of a log that are printed when a test fails.
 const LOG_LINES_SHOWN: usize = 60;
 
@@ -102,6 +104,7 @@ impl Node {
                 &self.address(),
                 "--end-with-stdin",
             ])
+            .args(["--log", LOG_LEVELS])
             .arg("--data-dir")
             .arg(&self.data_dir)
             .args(arguments)

@@ -2,7 +2,7 @@
 
 use super::door::Call;
 use super::failure::Failure;
-use super::reply::Reply;
+use super::reply::{Reply, start_of};
 use bytes::Bytes;
 use hyper::StatusCode;
 use muster_model::{RenderKey, ServiceKey, ServiceSnapshot};
@@ -95,7 +95,7 @@ fn client_ip(call: &Call<'_>) -> IpAddr {
 }
 
 fn shortened(text: &str) -> Box<str> {
-    text[..text.floor_char_boundary(WORDS_BYTES_MAX)].into()
+    start_of(text, WORDS_BYTES_MAX).into()
 }
 
 /// The bytes of the list, rendered once per snapshot and filter.

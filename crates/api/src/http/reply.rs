@@ -17,6 +17,15 @@ const CONTENT_SECURITY: HeaderValue = HeaderValue::from_static("script-src 'self
 /// The longest text that echoes what a caller sent.
 const ECHO_BYTES_MAX: usize = 4_096;
 
+/// The longest start of `text` of at most `bytes_max` bytes that ends between characters.
+pub(super) fn start_of(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 /// An answer.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
@@ -45,7 +54,7 @@ impl Reply {
     pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Self {
         let mut text: String = text.into();
         if text.len() > ECHO_BYTES_MAX {
-            text.truncate(text.floor_char_boundary(ECHO_BYTES_MAX));
+            text.truncate(start_of(&text, ECHO_BYTES_MAX).len());
         }
         Self::new(status, TEXT, Bytes::from(text))
     }

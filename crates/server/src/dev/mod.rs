@@ -40,7 +40,7 @@ pub struct DevFlags {
     #[arg(long, default_value = "data/dev", value_name = "DIR")]
     pub data_dir: PathBuf,
     /// Log levels of the nodes, as RUST_LOG writes them
-    #[arg(long, default_value = "info", value_name = "LEVELS")]
+    #[arg(long, default_value = "info,openraft=warn", value_name = "LEVELS")]
     pub log: String,
     /// Any setting of the nodes by its key; may be given again
     #[arg(long = "set", value_name = "KEY=VALUE")]

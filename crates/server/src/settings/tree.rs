@@ -184,7 +184,7 @@ section! {
     LogSettings {
         /// Levels, as `RUST_LOG` writes them: `info`, `info,muster_push=debug`. `RUST_LOG` itself is read where neither
         /// file, environment nor flags set this.
-        filter: String = "info".to_owned(),
+        filter: String = "info,openraft=warn".to_owned(),
         /// `text` or `json`.
         format: LogFormat = LogFormat::Text,
     }

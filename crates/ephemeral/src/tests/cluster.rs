@@ -1,0 +1,181 @@
+//! What the tests build clusters from.
+
+use crate::{Config, Ephemeral, Loading};
+use muster_membership::Membership;
+use muster_model::{
+    ChangeSink, GroupName, Host, Instance, InstanceKey, Kind, Member, MemberId, NamespaceId, ServiceKey, ServiceName,
+    Trace,
+};
+use muster_runtime::{Clock, HybridClock, Shutdown, Tasks};
+use muster_transport::memory::{MemoryTransport, Network};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Notes what it is told.
+#[derive(Default)]
+pub(super) struct Told(Mutex<Vec<(ServiceKey, Trace)>>);
+
+impl ChangeSink for Told {
+    fn changed(&self, service: &ServiceKey, trace: Trace) {
+        self.0.lock().push((service.clone(), trace));
+    }
+}
+
+impl Told {
+    pub(super) fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+}
+
+pub(super) struct TestNode {
+    pub(super) id: u64,
+    pub(super) store: Ephemeral,
+    pub(super) membership: Membership,
+    pub(super) clock: Clock,
+    pub(super) told: Arc<Told>,
+    pub(super) transport: Arc<MemoryTransport>,
+    pub(super) tasks: Tasks,
+}
+
+pub(super) fn service(name: &str) -> ServiceKey {
+    ServiceKey::new(
+        NamespaceId::public(),
+        GroupName::default_group(),
+        ServiceName::parse(name).unwrap(),
+    )
+}
+
+pub(super) fn key(port: u16) -> InstanceKey {
+    InstanceKey::new(Host::parse("10.1.0.1").unwrap(), port)
+}
+
+pub(super) fn instance(port: u16) -> Instance {
+    Instance::new(key(port), Kind::Ephemeral)
+}
+
+/// An instance whose metadata says these times, in milliseconds.
+pub(super) fn timed(port: u16, interval: u32, timeout: u32, delete: u32) -> Instance {
+    let pairs = [
+        ("preserved.heart.beat.interval", interval),
+        ("preserved.heart.beat.timeout", timeout),
+        ("preserved.ip.delete.timeout", delete),
+    ];
+    let mut instance = instance(port);
+    instance.metadata = pairs
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_string()))
+        .collect();
+    instance
+}
+
+fn member(id: u64) -> Member {
+    Member {
+        id: MemberId(id),
+        client_address: format!("10.0.0.{id}:8848"),
+        peer_address: format!("10.0.0.{id}:9849"),
+    }
+}
+
+pub(super) fn start(network: &Network, id: u64, of: u64, config: Config) -> TestNode {
+    let clock = Clock::manual(1_700_000_000_000);
+    let hybrid = HybridClock::new(clock.clone());
+    let transport = network.join(MemberId(id));
+    let tasks = Tasks::new(Shutdown::new());
+    let membership = Membership::start(
+        muster_membership::Config::default(),
+        member(id),
+        (1..=of).map(member).collect(),
+        transport.clone(),
+        hybrid.clone(),
+        &tasks,
+    );
+    let told = Arc::new(Told::default());
+    let store = Ephemeral::start(
+        config,
+        membership.clone(),
+        transport.clone(),
+        hybrid,
+        told.clone(),
+        &tasks,
+    );
+    TestNode {
+        id,
+        store,
+        membership,
+        clock,
+        told,
+        transport,
+        tasks,
+    }
+}
+
+pub(super) async fn ready_cluster(network: &Network, of: u64) -> Vec<TestNode> {
+    let nodes: Vec<_> = (1..=of).map(|id| start(network, id, of, Config::default())).collect();
+    settle(&nodes).await;
+    nodes
+}
+
+/// Waits until all are ready and see each other.
+pub(super) async fn settle(nodes: &[TestNode]) {
+    eventually("all are ready and alive", Duration::from_secs(10), || {
+        nodes
+            .iter()
+            .all(|node| node.is_ready() && node.membership.view().living_peers().count() == nodes.len() - 1)
+    })
+    .await;
+}
+
+impl TestNode {
+    pub(super) fn is_ready(&self) -> bool {
+        *self.store.loading().borrow() == Loading::Ready
+    }
+
+    pub(super) fn ports(&self, service: &ServiceKey) -> Vec<u16> {
+        self.store.instances(service).iter().map(|i| i.key.port).collect()
+    }
+
+    pub(super) fn healthy(&self, service: &ServiceKey, port: u16) -> Option<bool> {
+        self.store
+            .instance(service, &key(port))
+            .map(|instance| instance.healthy)
+    }
+
+    /// Stops at once and says nothing, as a kill does.
+    pub(super) fn kill(self, network: &Network) {
+        network.leave(MemberId(self.id));
+        self.tasks.shutdown().begin();
+    }
+}
+
+pub(super) async fn millis(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+pub(super) async fn seconds(seconds: u64) {
+    millis(seconds * 1_000).await;
+}
+
+pub(super) async fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + within;
+    while !holds() {
+        assert!(tokio::time::Instant::now() < deadline, "not within {within:?}: {what}");
+        millis(10).await;
+    }
+}
+
+/// Beats at one node every `every_ms` for so long; ends when the future is dropped.
+pub(super) async fn beats(store: Ephemeral, service: ServiceKey, ports: Vec<u16>, every_ms: u64) {
+    loop {
+        for port in &ports {
+            store.beat(&service, &key(*port));
+        }
+        millis(every_ms).await;
+    }
+}
+
+pub(super) fn all_equal(nodes: &[TestNode]) -> bool {
+    nodes
+        .windows(2)
+        .all(|pair| pair[0].store.digest() == pair[1].store.digest())
+}

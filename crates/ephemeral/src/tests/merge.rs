@@ -1,0 +1,155 @@
+//! The order in which records arrive does not matter.
+
+use super::cluster::{instance, key, service};
+use crate::moment::Moment;
+use crate::record::{Body, Gone, State, Version};
+use crate::store::{Incoming, Merged, Store};
+use muster_model::{MemberId, Stamp, Weight};
+use muster_runtime::{Clock, HybridClock};
+use proptest::prelude::*;
+use std::sync::Arc;
+use std::time::Duration;
+
+const NOW: Moment = Moment(1 << 40);
+const WALL_MS: u64 = 1_700_000_000_000;
+
+fn store() -> Store {
+    let hybrid = HybridClock::new(Clock::system());
+    Store::new(MemberId(9), hybrid, 1_000, Duration::from_secs(600))
+}
+
+/// One write: which key, when, by whom, what.
+fn record((port, at, origin): (u16, u64, u64)) -> Incoming {
+    // As in a cluster, a version names one write: what is written follows from it.
+    let kind = (at * 7 + origin * 3 + u64::from(port)) % 4;
+    let mut listed = instance(port);
+    listed.weight = Weight::new((at % 10) as f64).unwrap();
+    listed.healthy = kind != 3;
+    Incoming {
+        service: service("a"),
+        key: key(port),
+        state: State {
+            version: Version {
+                stamp: Stamp::from_millis(now_ms() + at),
+                origin: MemberId(origin),
+            },
+            body: match kind {
+                0 => Body::Gone(Gone::Deregistered),
+                1 => Body::Gone(Gone::Expired),
+                _ => Body::Listed(Arc::new(listed)),
+            },
+            by_silence: kind == 3,
+        },
+        // Seen all at once, so that nobody can refute: what is tested is the order of versions alone.
+        seen: NOW,
+        interval_ms: None,
+    }
+}
+
+/// Close to the system's time, or the tombstones would be too old to be kept.
+fn now_ms() -> u64 {
+    static AT: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    *AT.get_or_init(|| Clock::system().wall_ms().max(WALL_MS))
+}
+
+type Reading = (u64, Vec<u64>, Vec<(u16, bool, String)>);
+
+fn reading(store: &Store) -> Reading {
+    let listed = store.instances(&service("a"));
+    let rows = listed
+        .iter()
+        .map(|i| (i.key.port, i.healthy, i.weight.get().to_string()))
+        .collect();
+    (store.digest(), store.leaf_digests(0), rows)
+}
+
+fn after(records: impl IntoIterator<Item = (u16, u64, u64)>) -> Reading {
+    let store = store();
+    for given in records {
+        store.merge(record(given), NOW);
+    }
+    reading(&store)
+}
+
+proptest! {
+    // Each case makes four stores of 4,096 leaves.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_order_any_repetition_and_any_grouping_give_the_same_store(
+        records in prop::collection::vec((1u16..6, 0u64..6, 1u64..4), 1..40),
+        seed in any::<u64>(),
+    ) {
+        let expected = after(records.clone());
+        let mut shuffled = records.clone();
+        shuffled.extend(records.iter().take(records.len() / 2).copied());
+        let count = shuffled.len();
+        for index in 0..count {
+            shuffled.swap(index, (seed as usize).wrapping_mul(index + 7) % count);
+        }
+        prop_assert_eq!(after(shuffled), expected.clone());
+        // Two halves merged apart, and then one store's result told to the other.
+        let (left, right) = records.split_at(records.len() / 2);
+        let (one, two) = (store(), store());
+        for given in left { one.merge(record(*given), NOW); }
+        for given in right { two.merge(record(*given), NOW); }
+        for leaf in 0..crate::leaf::LEAVES {
+            for held in two.records_of_leaf(leaf) {
+                one.merge(Incoming {
+                    service: held.service.clone(),
+                    key: held.key.clone(),
+                    state: held.state(),
+                    seen: NOW,
+                    interval_ms: None,
+                }, NOW);
+            }
+        }
+        prop_assert_eq!(reading(&one), expected);
+    }
+}
+
+fn listed(at: u64, seen: Moment) -> Incoming {
+    let mut incoming = record((1, at, 1));
+    incoming.state.body = Body::Listed(Arc::new(instance(1)));
+    incoming.state.by_silence = false;
+    incoming.seen = seen;
+    incoming
+}
+
+fn gone(at: u64, how: Gone, basis: Moment) -> Incoming {
+    let mut incoming = listed(at, basis);
+    incoming.state.body = Body::Gone(how);
+    incoming
+}
+
+#[test]
+fn a_later_beat_refutes_an_expiry_with_a_newer_write() {
+    let store = store();
+    store.merge(listed(1, NOW.minus_ms(2_000)), NOW);
+    let expiry = gone(100_000, Gone::Expired, NOW.minus_ms(31_000));
+    store.hybrid.observe(expiry.state.version.stamp);
+    let Merged::Refuted(applied) = store.merge(expiry.clone(), NOW) else {
+        panic!("taken");
+    };
+    assert!(applied.version > expiry.state.version && !applied.visible);
+    assert!(store.instance(&service("a"), &key(1)).is_some());
+}
+
+#[test]
+fn an_expiry_is_believed_by_who_saw_nothing_later() {
+    let store = store();
+    store.merge(listed(1, NOW.minus_ms(31_500)), NOW);
+    let expiry = gone(100_000, Gone::Expired, NOW.minus_ms(32_000));
+    assert!(matches!(store.merge(expiry, NOW), Merged::Taken(applied) if applied.visible));
+    assert!(store.instances(&service("a")).is_empty());
+}
+
+#[test]
+fn a_removal_that_a_repeated_registration_has_overtaken_is_refuted() {
+    let store = store();
+    store.hybrid.observe(Stamp::from_millis(now_ms() + 1_000));
+    store.register(&service("a"), instance(1), NOW).unwrap();
+    let removal = gone(2_000, Gone::Deregistered, NOW);
+    store.hybrid.observe(removal.state.version.stamp);
+    store.register(&service("a"), instance(1), NOW).unwrap();
+    assert!(matches!(store.merge(removal, NOW), Merged::Refuted(_)));
+}
