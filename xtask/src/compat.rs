@@ -17,6 +17,7 @@ mod report;
 mod scene;
 mod steps;
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -45,6 +46,9 @@ struct Options {
     /// Build the server with optimisations
     #[arg(long)]
     release: bool,
+    /// Where the three nodes listen: the namespace's own address, or 127.0.0.1 as `muster dev` does
+    #[arg(long, default_value = place::ADDRESS)]
+    listen: Ipv4Addr,
     /// Only these scenarios: steps, mixed, failover
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -150,7 +154,7 @@ fn play(root: &Path, options: &Options, clients: &[&'static Client]) -> Result<(
     };
     let cache = compat_folder(root).join(".cache");
     let nodes = match &options.inside {
-        Some(bin) => Nodes::start(bin, &cache)?,
+        Some(bin) => Nodes::start(bin, options.listen, &cache)?,
         None => Nodes::foreign(&options.servers),
     };
     let start = Instant::now();

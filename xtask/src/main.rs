@@ -22,7 +22,8 @@ cargo xtask COMMAND
   fix              formats, applies what clippy can, writes the generated docs
   layers           prints the floors; fails on an arrow that does not run down
   docs [--check]   writes docs/config.md and docs/metrics.md, or only says whether they are current
-  cluster [ARGS]   the suites over real processes; ARGS go to the tests
+  cluster [--release] [ARGS]
+                   the suites over real processes; ARGS go to the tests
   compat [NAME]    real Nacos 1.x clients against three nodes
   bench [NAME]     the benchmarks; without a name lists them";
 
@@ -75,7 +76,11 @@ fn verify() -> Vec<Step> {
             ],
         ),
         Step::cargo("docs", &["xtask", "docs", "--check"]),
-        Step::cargo("tests", &["test", "--workspace", "--locked"]),
+        Step::cargo(
+            "tests",
+            &["test", "--workspace", "--exclude", "muster-cluster", "--locked"],
+        ),
+        cluster(&[]).remove(0),
     ]
 }
 
@@ -97,19 +102,14 @@ fn fix() -> Vec<Step> {
     ]
 }
 
-/// The suites start the program itself, which therefore is built first.
+/// One test at a time: each has a cluster of its own, and the machine may have two cores.
 fn cluster(rest: &[String]) -> Vec<Step> {
-    let mut test = vec!["test", "--package", "muster-cluster", "--release", "--locked", "--"];
-    let rest: Vec<_> = rest.iter().map(String::as_str).collect();
-    test.extend(["--include-ignored", "--test-threads", "1"]);
-    test.extend(rest);
-    vec![
-        Step::cargo(
-            "build",
-            &["build", "--release", "--locked", "--package", "muster-server"],
-        ),
-        Step::cargo("cluster", &test),
-    ]
+    let (profile, rest): (Vec<&String>, Vec<&String>) = rest.iter().partition(|argument| *argument == "--release");
+    let mut test = vec!["test", "--package", "muster-cluster", "--locked"];
+    test.extend(profile.iter().map(|argument| argument.as_str()));
+    test.extend(["--", "--test-threads", "1", "--nocapture"]);
+    test.extend(rest.iter().map(|argument| argument.as_str()));
+    vec![Step::cargo("cluster", &test)]
 }
 
 fn bench(rest: &[String]) -> anyhow::Result<()> {

@@ -85,7 +85,7 @@ impl Node {
         let tasks = Tasks::new(Shutdown::new());
         let local = settings.local_member();
         let configured = settings.configured_members();
-        limits::raise_open_files(settings.http.connections_max);
+        let connections_max = limits::raise_open_files(settings.http.connections_max);
         metrics::register().context("metrics")?;
         metrics::BUILD_INFO
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
@@ -99,7 +99,9 @@ impl Node {
         let deadlines = deadlines(settings);
         let http_stop = Shutdown::new();
         let http_stopped = Shutdown::new();
-        let http = HttpServer::bind(settings.http(), clock.clone())
+        let mut http_config = settings.http();
+        http_config.connections_max = connections_max;
+        let http = HttpServer::bind(http_config, clock.clone())
             .await
             .with_context(|| format!("listen {}", settings.listen))?;
         let client_address = http.local_addr();

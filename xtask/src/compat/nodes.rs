@@ -2,14 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-
-use super::place::ADDRESS;
 
 /// Nacos's own port and two beside it, as `dev` takes them.
 const PORTS: [u16; 3] = [8848, 8858, 8868];
@@ -26,13 +24,13 @@ pub(super) struct Nodes {
 
 impl Nodes {
     /// Starts three nodes on empty data and waits until all are ready.
-    pub(super) fn start(bin: &Path, cache: &Path) -> Result<Self> {
+    pub(super) fn start(bin: &Path, listen: Ipv4Addr, cache: &Path) -> Result<Self> {
         let folder = cache.join("nodes");
         if folder.exists() {
             fs::remove_dir_all(&folder).context("cannot clear the last run's data")?;
         }
         fs::create_dir_all(&folder).context("cannot make the nodes' folder")?;
-        let addresses = PORTS.iter().map(|port| format!("{ADDRESS}:{port}")).collect();
+        let addresses = PORTS.iter().map(|port| format!("{listen}:{port}")).collect();
         let mut nodes = Self {
             addresses,
             processes: vec![None, None, None],

@@ -5,7 +5,6 @@
 //! namespace, rather than by name: the kernel takes all of it down when its first process ends, however that comes about.
 
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -16,10 +15,7 @@ pub(super) const ADDRESS: &str = "10.99.0.1";
 
 const UNSHARE: [&str; 6] = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
-/// The first process of a process namespace takes no signal that it has no handler for, Ctrl-C included; this one has.
-const FIRST_PROCESS: &str = r#"trap 'exit 130' INT TERM; "$@" & wait $!; exit $?"#;
-
-/// Starts this command again inside a new namespace, in place of this process.
+/// Runs this command again inside a new namespace, and ends with its exit code.
 pub(super) fn enter(args: &[String], bin: &Path) -> Result<()> {
     let probe = Command::new("unshare")
         .args(UNSHARE)
@@ -32,16 +28,18 @@ pub(super) fn enter(args: &[String], bin: &Path) -> Result<()> {
         String::from_utf8_lossy(&probe.stderr).trim()
     );
     let own = std::env::current_exe().context("cannot tell where this program lies")?;
-    let error = Command::new("unshare")
+    // Ctrl-C, a signal, kill -9: when this process dies the kernel kills unshare, and with it the namespace's first process.
+    let status = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "unshare"])
         .args(UNSHARE)
-        .args(["sh", "-c", FIRST_PROCESS, "sh"])
         .arg(own)
         .arg("compat")
         .args(args)
         .arg("--inside")
         .arg(bin)
-        .exec();
-    Err(error).context("cannot run unshare")
+        .status()
+        .context("cannot run setpriv (of util-linux)")?;
+    std::process::exit(status.code().unwrap_or(1))
 }
 
 /// Gives the namespace its interface, and the host's name the address that Java asks it for.

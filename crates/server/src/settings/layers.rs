@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 /// What environment variables of ours begin with; `__` parts the sections: `MUSTER_HTTP__PREFIX`.
 const ENVIRONMENT_PREFIX: &str = "MUSTER_";
-/// Variables with the prefix that are flags of the command line, not settings: `MUSTER_CONFIG` names the file, the others
-/// are the operator's commands'.
-const ENVIRONMENT_NOT_SETTINGS: [&str; 5] = ["CONFIG", "SERVER", "NAMESPACE", "GROUP", "OUTPUT"];
+/// Variables with the prefix that are no settings: `MUSTER_CONFIG` names the file, `MUSTER_BIN` the program that tests start,
+/// the others are flags of the operator's commands.
+const ENVIRONMENT_NOT_SETTINGS: [&str; 6] = ["BIN", "CONFIG", "SERVER", "NAMESPACE", "GROUP", "OUTPUT"];
 
 /// Why a node does not start with the settings it was given.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ impl Default for Layers {
         Self {
             figment: Figment::from(Named {
                 metadata: Metadata::named("default"),
-                data: defaults.data().unwrap_or_default(),
+                data: Serialized::defaults(Settings::default()).data().unwrap_or_default(),
             }),
             defaults,
         }
@@ -151,7 +151,9 @@ impl Layers {
                 format!("no such setting here; there are {}", known.join(", "))
             }
             Kind::UnknownVariant(_, known) => format!("must be one of {}", known.join(", ")),
-            Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("must be {expected}"),
+            Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
+                format!("must be {}", in_words(expected))
+            }
             Kind::Message(text) => text.clone(),
             other => other.to_string(),
         };
@@ -173,6 +175,14 @@ impl Layers {
             source: self.source_of(key),
             why,
         }
+    }
+}
+
+/// What was expected, without the names of Rust's types.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "u64" | "usize" | "u32" | "u16" => "a whole number, 0 or above",
+        other => other,
     }
 }
 

@@ -105,7 +105,8 @@ impl Settings {
 
     pub fn persistent(&self) -> muster_persistent::Config {
         muster_persistent::Config {
-            data_dir: self.data_dir.join("state"),
+            // It makes `state` and its lock there.
+            data_dir: self.data_dir.clone(),
             checkpoint_every: ms(self.persistent.checkpoint_every_ms),
             sled_cache_bytes: self.persistent.sled_cache_bytes,
         }

@@ -137,6 +137,14 @@ mod tests {
     }
 
     #[test]
+    fn each_value_is_printed_with_its_source() {
+        let layers = Layers::default().flag("--id", "id", "7");
+        let printed = print_effective(&layers.load().unwrap(), &layers);
+        assert!(printed.contains("id = 7 # flag --id"), "{printed}");
+        assert!(printed.contains("prefix = \"/nacos\" # default"), "{printed}");
+    }
+
+    #[test]
     fn every_key_has_a_meaning() {
         let tree = tree(&Settings::default());
         for (name, _, fields) in sections() {
