@@ -224,7 +224,7 @@ impl Node {
 
     /// Returns once no list can be short from this node's own ignorance (G7, G8): the ephemeral instances are copied from a
     /// peer, and everything committed by now is applied. With no leader in sight for `leader_wait`, what is on disk is
-    /// served: ephemeral instances need no leader.
+    /// served: ephemeral instances need no leader. A node without a group goes on waiting.
     async fn loaded(&self, persistent: &Persistent, leader_wait: Duration) {
         let mut loading = self.ephemeral.loading();
         let mut said = String::new();
@@ -250,13 +250,19 @@ impl Node {
                     tracing::info!(index, "caught up with the leader");
                     return;
                 }
-                Err(error) if now >= give_up && self.consensus.status().leader.is_none() => {
+                Err(error) if now >= give_up && self.knows_its_group_and_no_leader() => {
                     tracing::warn!(%error, "no leader; serving the persistent instances that are on disk");
                     return;
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
+    }
+
+    /// A node that has not been taken into a group holds nothing that could be served.
+    fn knows_its_group_and_no_leader(&self) -> bool {
+        let status = self.consensus.status();
+        status.initialized && status.leader.is_none()
     }
 
     /// Resolves to what keeps the node from going on.
