@@ -118,10 +118,55 @@ async fn a_member_with_an_emptied_disk_is_taken_back_and_catches_up() {
         cluster.restart(lost).await.unwrap();
         has_all(&cluster, lost, &acknowledged).await;
         cluster.voters(SOON).await.unwrap();
+        assert!(cluster.node(lost).log().contains("removed and added again"));
     }
     // by now no node has the disk that the writes were acknowledged from
     cluster.leader(SOON).await.unwrap();
     cluster.converged(SOON).await.unwrap();
+}
+
+/// `muster cluster …`, as an operator calls it.
+fn operator(server: &str, arguments: [String; 2]) -> anyhow::Result<()> {
+    let mut command = Command::new(muster()?);
+    let output = command
+        .arg("cluster")
+        .args(&arguments)
+        .args(["--server", server])
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{arguments:?}: {said}");
+    Ok(())
+}
+
+/// Adds node 4 by a call that begins `lead` before the node is started.
+async fn added_ahead(lead: Duration) {
+    let mut cluster = cluster(3).await.unwrap();
+    let acknowledged = some_writes(&cluster).await;
+    let leader = cluster.leader(SOON).await.unwrap();
+    cluster.prepare(4).unwrap();
+    let (server, member) = (cluster.address(leader), format!("4@{}", cluster.address(4)));
+    let added = tokio::task::spawn_blocking(move || operator(&server, ["add".to_owned(), member]));
+    tokio::time::sleep(lead).await;
+    cluster.start_joining(4).unwrap();
+    added.await.unwrap().unwrap();
+    cluster.ready(4).await.unwrap();
+    cluster.voters(SOON).await.unwrap();
+    has_all(&cluster, 4, &acknowledged).await;
+    let log = cluster.node(4).log();
+    assert!(
+        !log.contains("not readmitted") && !log.contains("removed and added again"),
+        "the new node took itself for a lost one:\n{log}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_may_be_added_before_it_is_started() {
+    added_ahead(Duration::from_secs(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_may_be_added_while_it_starts() {
+    added_ahead(Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,17 +176,7 @@ async fn a_member_is_removed_and_a_new_one_added_in_its_place() {
     let leader = cluster.leader(SOON).await.unwrap();
     let gone = cluster.ids().into_iter().find(|id| *id != leader).unwrap();
     let server = cluster.address(leader);
-    let operator = |arguments: [String; 2]| {
-        let mut command = Command::new(muster().unwrap());
-        let output = command
-            .arg("cluster")
-            .args(&arguments)
-            .args(["--server", &server])
-            .output()?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        ensure!(output.status.success(), "{arguments:?}: {said}");
-        Ok(())
-    };
+    let operator = |arguments| operator(&server, arguments);
     cluster.kill(gone).await.unwrap();
     operator(["remove".to_owned(), gone.to_string()]).unwrap();
     cluster.forget(gone);

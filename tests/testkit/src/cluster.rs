@@ -13,6 +13,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// A debug build on a busy machine needs some seconds.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -46,6 +47,20 @@ pub async fn cluster(count: u64) -> anyhow::Result<Cluster> {
 /// # Errors
 /// It does not come up.
 pub async fn cluster_at(places: Vec<Place>, arguments: &[&str]) -> anyhow::Result<Cluster> {
+    found(places, arguments, &[]).await
+}
+
+/// Starts a cluster on loopback whose node 1, 2, … is started so long after the test, and waits until all are ready.
+///
+/// # Errors
+/// It does not come up.
+pub async fn cluster_staggered(delays: &[Duration]) -> anyhow::Result<Cluster> {
+    let places = delays.iter().map(|_| loopback()).collect::<Result<_, _>>()?;
+    found(places, &[], delays).await
+}
+
+/// A node without a delay starts at once.
+async fn found(places: Vec<Place>, arguments: &[&str], delays: &[Duration]) -> anyhow::Result<Cluster> {
     static TURN: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
     let turn = TURN.clone().acquire_owned().await?;
     let folder = tempfile::tempdir()?;
@@ -61,7 +76,12 @@ pub async fn cluster_at(places: Vec<Place>, arguments: &[&str]) -> anyhow::Resul
         http: Http::new(),
         _turn: turn,
     };
-    for id in cluster.ids() {
+    let delays = delays.iter().copied().chain(std::iter::repeat(Duration::ZERO));
+    let mut starts: Vec<_> = delays.zip(cluster.ids()).collect();
+    starts.sort_unstable();
+    let begun = Instant::now();
+    for (delay, id) in starts {
+        tokio::time::sleep_until(begun + delay).await;
         cluster.start(id)?;
     }
     for id in cluster.ids() {
@@ -143,14 +163,23 @@ impl Cluster {
         self.node_mut(id).start(&arguments)
     }
 
+    /// Gives a further node a place and a folder, without starting it.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn prepare(&mut self, id: u64) -> anyhow::Result<()> {
+        if !self.nodes.contains_key(&id) {
+            self.nodes.insert(id, Node::new(id, loopback()?, self.folder.path()));
+        }
+        Ok(())
+    }
+
     /// Starts a node that is no founder: it waits until it is added.
     ///
     /// # Errors
     /// It cannot be started.
     pub fn start_joining(&mut self, id: u64) -> anyhow::Result<()> {
-        if !self.nodes.contains_key(&id) {
-            self.nodes.insert(id, Node::new(id, loopback()?, self.folder.path()));
-        }
+        self.prepare(id)?;
         let peers = self.founders.iter().filter(|&&founder| founder != id);
         let mut members: Vec<_> = peers.map(|peer| format!("{peer}@{}", self.address(*peer))).collect();
         members.push(format!("{id}@{}", self.address(id)));
@@ -167,7 +196,7 @@ impl Cluster {
         let address = self.address(id);
         let http = self.http.clone();
         let node = self.node_mut(id);
-        let deadline = tokio::time::Instant::now() + READY_WITHIN;
+        let deadline = Instant::now() + READY_WITHIN;
         loop {
             if let Some(status) = node.exit_status()? {
                 bail!("node {id} ended with {status}:\n{}", node.log_tail());
@@ -176,7 +205,7 @@ impl Cluster {
             if answer.as_ref().is_ok_and(|answer| answer.status == 200) {
                 return Ok(());
             }
-            if tokio::time::Instant::now() > deadline {
+            if Instant::now() > deadline {
                 bail!("node {id} is not ready within {READY_WITHIN:?}: {answer:?}");
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -23,7 +23,7 @@ mod wait;
 mod writer;
 
 pub use binary::muster;
-pub use cluster::{Cluster, cluster, cluster_at};
+pub use cluster::{Cluster, cluster, cluster_at, cluster_staggered};
 pub use http::{Answer, Http};
 pub use netns::{Hosts, namespaces_missing};
 pub use node::{Node, Place, Signal};

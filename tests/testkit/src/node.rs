@@ -180,14 +180,19 @@ impl Node {
         Ok(status)
     }
 
-    /// The end of what the node has logged.
-    pub fn log_tail(&self) -> String {
+    /// All that the node has logged, over its restarts.
+    pub fn log(&self) -> String {
         let mut text = Vec::new();
         let read = File::open(&self.log).and_then(|mut file| file.read_to_end(&mut text));
         if let Err(error) = read {
             return format!("{}: {error}", self.log.display());
         }
-        let text = String::from_utf8_lossy(&text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// The end of what the node has logged.
+    pub fn log_tail(&self) -> String {
+        let text = self.log();
         let lines: Vec<_> = text.lines().collect();
         lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
     }
