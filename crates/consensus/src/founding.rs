@@ -5,12 +5,12 @@
 //! or a shorter log to a majority. So it serves none of Raft's calls until it knows:
 //!
 //! - a majority of the founders, itself included, knows of no group: it founds, as they do;
-//! - there is a group that counts it as a member: the leader removes it and adds it again as a learner, which needs a
-//!   majority *without* it, and then as a voter;
-//! - there is a group that does not: it waits to be added.
+//! - there is a group, and its leader counts this member: the leader removes it and adds it again as a learner, which needs
+//!   a majority *without* it, and then as a voter;
+//! - there is a group, and its leader does not: it waits to be added.
 
 use crate::door::{Inner, Repeat};
-use crate::forward::{Ask, Hello, HelloAnswer, Outcome};
+use crate::forward::{Ask, Hello, HelloAnswer, Outcome, Readmit};
 use crate::serve;
 use crate::types::Peer;
 use muster_model::MemberId;
@@ -33,20 +33,19 @@ const CARE_EVERY: Duration = Duration::from_millis(500);
 #[derive(PartialEq, Eq, Debug)]
 enum Next {
     Found,
-    Rejoin,
-    WaitToBeAdded,
+    /// There is a group; its leader knows whether this member belongs to it. Nobody else's word counts: it may be old.
+    AskTheLeader,
     AskAgain,
     ListsDiffer(u64),
 }
 
 /// The rule, for founders `count` in number.
-fn decide(local: u64, hash: u64, count: usize, answers: &[(u64, HelloAnswer)]) -> Next {
-    let history = || answers.iter().filter(|(_, answer)| answer.has_history);
-    if history().any(|(_, answer)| answer.members.contains(&local)) {
-        return Next::Rejoin;
+fn decide(is_founder: bool, hash: u64, count: usize, answers: &[(u64, HelloAnswer)]) -> Next {
+    if answers.iter().any(|(_, answer)| answer.has_history) {
+        return Next::AskTheLeader;
     }
-    if history().next().is_some() {
-        return Next::WaitToBeAdded;
+    if !is_founder {
+        return Next::AskAgain;
     }
     if let Some((other, _)) = answers.iter().find(|(_, answer)| answer.founders_hash != hash) {
         return Next::ListsDiffer(*other);
@@ -83,43 +82,61 @@ async fn admit(inner: &Arc<Inner>, identity: &mut Identity, snapshots: &Arc<Snap
         .collect();
     let is_founder = founders.iter().any(|member| member.id == local);
     let hash = inner.config.founders_hash();
-    while identity.rejoining || is_founder {
-        if identity.rejoining {
-            if readmit(inner, &others).await {
-                break;
+    // An earlier start, or an earlier request, may have had it removed.
+    let mut again = identity.rejoining;
+    loop {
+        match decide(is_founder, hash, founders.len(), &hello(inner, &others, hash).await) {
+            Next::Found if !identity.rejoining => {
+                serve::serve(&*inner.transport, &inner.raft, snapshots);
+                found(inner).await;
+                return true;
             }
-        } else {
-            match decide(local.0, hash, founders.len(), &hello(inner, &others, hash).await) {
-                Next::Found => {
-                    serve::serve(&*inner.transport, &inner.raft, snapshots);
-                    found(inner).await;
-                    return true;
-                }
-                Next::WaitToBeAdded => break,
-                Next::Rejoin => {
-                    tracing::warn!(
-                        "the data folder is empty but the group knows this member: it is removed and added again"
-                    );
-                    identity.rejoining = true;
-                    if let Err(error) = identity.store(&*inner.disk, &inner.config.data_dir) {
-                        inner.fatal.set(format!("the identity file cannot be written: {error}"));
-                        return false;
-                    }
-                    continue;
-                }
-                Next::ListsDiffer(other) => {
-                    inner.fatal.set(format!(
-                        "member {other} was given other founders than this one; give all founders the same list"
-                    ));
+            Next::ListsDiffer(other) if !identity.rejoining => {
+                inner.fatal.set(format!(
+                    "member {other} was given other founders than this one; give all founders the same list"
+                ));
+                return false;
+            }
+            Next::AskTheLeader => {
+                // Before the leader acts: a crash in between must not be taken for an operator's removal.
+                if !identity.rejoining && !remember(inner, identity, true) {
                     return false;
                 }
-                Next::AskAgain => {}
+                match readmit(inner, &others, again).await {
+                    Readmitted::Yes => {
+                        tracing::warn!(
+                            "the data folder was empty although the group knows this member: taken in again"
+                        );
+                        break;
+                    }
+                    Readmitted::NotAMember => {
+                        if !remember(inner, identity, false) {
+                            return false;
+                        }
+                        tracing::info!("this member is not one of the group; it waits to be added");
+                        break;
+                    }
+                    Readmitted::Unknown => again = true,
+                    Readmitted::NotYet => {}
+                }
             }
+            Next::Found | Next::ListsDiffer(_) | Next::AskAgain => {}
         }
         tokio::time::sleep(ROUND_EVERY).await;
     }
     serve::serve(&*inner.transport, &inner.raft, snapshots);
     true
+}
+
+fn remember(inner: &Inner, identity: &mut Identity, rejoining: bool) -> bool {
+    identity.rejoining = rejoining;
+    match identity.store(&*inner.disk, &inner.config.data_dir) {
+        Ok(()) => true,
+        Err(error) => {
+            inner.fatal.set(format!("the identity file cannot be written: {error}"));
+            false
+        }
+    }
 }
 
 async fn hello(inner: &Inner, others: &[MemberId], hash: u64) -> Vec<(u64, HelloAnswer)> {
@@ -153,18 +170,34 @@ async fn found(inner: &Inner) {
     }
 }
 
+enum Readmitted {
+    Yes,
+    NotAMember,
+    /// Certainly nothing was done.
+    NotYet,
+    Unknown,
+}
+
 /// Asks everybody: this member does not know who leads.
-async fn readmit(inner: &Inner, others: &[MemberId]) -> bool {
+async fn readmit(inner: &Inner, others: &[MemberId], again: bool) -> Readmitted {
     for other in others {
         let deadline = inner.clock.now() + READMIT_WITHIN;
-        let ask = Ask::Readmit((&inner.config.local).into());
+        let ask = Ask::Readmit(Readmit {
+            node: Some((&inner.config.local).into()),
+            again,
+        });
         match inner.ask_member(*other, ask, deadline).await {
-            Outcome::Member(_) => return true,
-            Outcome::Refused(reason) => tracing::warn!(leader = other.0, reason, "not readmitted yet"),
-            _ => {}
+            Outcome::Member(_) => return Readmitted::Yes,
+            Outcome::NotAMember(_) => return Readmitted::NotAMember,
+            Outcome::NothingDone(_) => {}
+            Outcome::Refused(reason) => {
+                tracing::warn!(leader = other.0, reason, "not taken in yet");
+                return Readmitted::Unknown;
+            }
+            _ => return Readmitted::Unknown,
         }
     }
-    false
+    Readmitted::NotYet
 }
 
 /// Has the group record this member's addresses, and makes it a voter again once it is back.
@@ -199,37 +232,40 @@ async fn care(inner: &Inner, mut identity: Identity) {
 mod tests {
     use super::*;
 
-    fn says(member: u64, has_history: bool, members: &[u64]) -> (u64, HelloAnswer) {
+    fn says(member: u64, has_history: bool) -> (u64, HelloAnswer) {
         let answer = HelloAnswer {
             founders_hash: 9,
             has_history,
-            members: members.to_vec(),
         };
         (member, answer)
     }
 
     #[test]
     fn a_founder_alone_waits_for_a_majority() {
-        assert_eq!(decide(1, 9, 3, &[]), Next::AskAgain);
-        assert_eq!(decide(1, 9, 1, &[]), Next::Found);
-        assert_eq!(decide(1, 9, 3, &[says(2, false, &[])]), Next::Found);
-        assert_eq!(decide(1, 9, 5, &[says(2, false, &[])]), Next::AskAgain);
+        assert_eq!(decide(true, 9, 3, &[]), Next::AskAgain);
+        assert_eq!(decide(true, 9, 1, &[]), Next::Found);
+        assert_eq!(decide(true, 9, 3, &[says(2, false)]), Next::Found);
+        assert_eq!(decide(true, 9, 5, &[says(2, false)]), Next::AskAgain);
     }
 
     #[test]
     fn an_empty_member_never_founds_beside_a_group() {
-        let unaware = says(2, false, &[]);
+        assert_eq!(decide(true, 9, 3, &[says(2, false), says(3, true)]), Next::AskTheLeader);
+        assert_eq!(decide(false, 9, 3, &[says(3, true)]), Next::AskTheLeader);
+    }
+
+    #[test]
+    fn who_is_no_founder_never_founds() {
         assert_eq!(
-            decide(1, 9, 3, &[unaware.clone(), says(3, true, &[1, 2, 3])]),
-            Next::Rejoin
+            decide(false, 9, 3, &[says(1, false), says(2, false), says(3, false)]),
+            Next::AskAgain
         );
-        assert_eq!(decide(1, 9, 3, &[unaware, says(3, true, &[2, 3])]), Next::WaitToBeAdded);
     }
 
     #[test]
     fn founders_with_another_list_are_noticed() {
-        let mut other = says(2, false, &[]);
+        let mut other = says(2, false);
         other.1.founders_hash = 8;
-        assert_eq!(decide(1, 9, 3, &[other]), Next::ListsDiffer(2));
+        assert_eq!(decide(true, 9, 3, &[other]), Next::ListsDiffer(2));
     }
 }
