@@ -129,6 +129,11 @@ impl Consensus {
         if config.sync == Sync::Never {
             tracing::error!("the raft log is not synced: a crash of the machine loses acknowledged writes");
         }
+        if config.founders.is_empty() {
+            return Err(StartError::Refused(
+                "no founders are named; an empty member has nobody to ask".into(),
+            ));
+        }
         metrics::UNSYNCED.set((config.sync == Sync::Never).into());
         let fatal = Fatal::default();
         let opened = {
@@ -465,7 +470,7 @@ impl Inner {
             Ask::Add(node) => self.add(node, deadline).await.into(),
             Ask::Remove(member) => self.remove(member.id, deadline).await.into(),
             Ask::Transfer(to) => self.hand_over((to.id != 0).then_some(to.id), deadline).await.into(),
-            Ask::Readmit(node) => self.readmit(node, deadline).await.into(),
+            Ask::Readmit(readmit) => self.readmit(readmit, deadline).await.into(),
         }
     }
 
@@ -477,17 +482,10 @@ impl Inner {
         HelloAnswer {
             founders_hash: self.config.founders_hash(),
             has_history,
-            promised: self
-                .look()
-                .members
-                .iter()
-                .filter(|member| member.voter || member.matched_index.is_some())
-                .map(|member| member.member.id.0)
-                .collect(),
         }
     }
 
-    async fn read_index(&self, deadline: Instant) -> Outcome {
+    pub(crate) async fn read_index(&self, deadline: Instant) -> Outcome {
         let read = self.raft.get_read_log_id(ReadPolicy::ReadIndex);
         match tokio::time::timeout_at(deadline.into(), read).await {
             Ok(Ok((read, _))) => Outcome::Index(read.index()),

@@ -29,9 +29,9 @@ pub(crate) enum Ask {
     /// Of a member whose folder is empty: what do you know of the group?
     #[prost(message, tag = "7")]
     Hello(Hello),
-    /// Of a member that has lost its folder: remove me and add me again, as one that has promised nothing.
+    /// Of a member with an empty folder: if I am a member, remove me and add me again, as one that has promised nothing.
     #[prost(message, tag = "8")]
-    Readmit(NodeMessage),
+    Readmit(Readmit),
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -57,6 +57,15 @@ pub(crate) struct Hello {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub(crate) struct Readmit {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) node: Option<NodeMessage>,
+    /// An earlier request may have removed the member already; add it even if it is none.
+    #[prost(bool, tag = "2")]
+    pub(crate) again: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub(crate) struct Answers {
     /// One per command, otherwise one.
     #[prost(message, repeated, tag = "1")]
@@ -65,7 +74,7 @@ pub(crate) struct Answers {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Answer {
-    #[prost(oneof = "Outcome", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "Outcome", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub(crate) outcome: Option<Outcome>,
 }
 
@@ -92,6 +101,8 @@ pub(crate) enum Outcome {
     Member(u64),
     #[prost(message, tag = "8")]
     Hello(HelloAnswer),
+    #[prost(message, tag = "9")]
+    NotAMember(Nothing),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -102,17 +113,13 @@ pub(crate) struct CommittedMessage {
     pub(crate) response: Bytes,
 }
 
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, Copy, PartialEq, Message)]
 pub(crate) struct HelloAnswer {
     #[prost(uint64, tag = "1")]
     pub(crate) founders_hash: u64,
     /// A leader has written to this member's log: the group exists.
     #[prost(bool, tag = "2")]
     pub(crate) has_history: bool,
-    /// Members that may have promised this group something: its voters, and by the leader's word also the learners that have
-    /// acknowledged entries.
-    #[prost(uint64, repeated, tag = "3")]
-    pub(crate) promised: Vec<u64>,
 }
 
 impl From<Outcome> for Answers {

@@ -5,20 +5,20 @@
 //! or a shorter log to a majority. So it serves none of Raft's calls until it knows:
 //!
 //! - a majority of the founders, itself included, has known of no group since this member started: it founds, as they do. A
-//!   group that appears later has no promise of this member, so it takes its place in it; for three seconds it waits for the
-//!   founders that have not been heard yet, so that none comes late without need;
-//! - there is a group that counts it as a member: the leader removes it and adds it again as a learner, which needs a
-//!   majority *without* it, and then as a voter;
-//! - there is a group that does not: it waits to be added.
+//!   group that those same founders form meanwhile has no promise of this member, so it takes its place in it. For three seconds a majority
+//!   waits for the founders that have not been heard yet, so that none comes late without need;
+//! - there is a group, and its leader counts this member: the leader removes it and adds it again as a learner, which needs
+//!   a majority *without* it, and then as a voter;
+//! - there is a group, and its leader does not: it waits to be added.
 
 use crate::door::{Inner, Repeat};
-use crate::forward::{Ask, Hello, HelloAnswer, Outcome};
+use crate::forward::{Ask, Hello, HelloAnswer, Outcome, Readmit};
 use crate::serve;
 use crate::types::Peer;
 use muster_model::MemberId;
 use muster_storage::{Identity, Snapshots};
 use openraft::errors::{InitializeError, RaftError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,42 +37,44 @@ const CARE_EVERY: Duration = Duration::from_millis(500);
 #[derive(PartialEq, Eq, Debug)]
 enum Next {
     Found,
-    Rejoin,
-    WaitToBeAdded,
+    /// There is a group; its leader knows whether this member belongs to it. Nobody else's word counts: it may be old.
+    AskTheLeader,
     AskAgain,
     ListsDiffer(u64),
 }
 
 /// What a member with an empty folder knows of the founders.
 struct Known {
-    local: u64,
+    is_founder: bool,
     hash: u64,
     /// How many founders there are.
     founders: usize,
     /// Other founders that knew of no group at some time since this member started.
-    blank: usize,
+    blank: BTreeSet<u64>,
     /// Whether this member has waited for all of them for long enough.
     waited: bool,
 }
 
 /// The rule.
 fn decide(known: &Known, answers: &[(u64, HelloAnswer)]) -> Next {
-    let history = || answers.iter().filter(|(_, answer)| answer.has_history);
-    let group_exists = history().next().is_some();
-    let unheard_of = (known.blank + 1) * 2 > known.founders;
-    if let Some((other, _)) = answers.iter().find(|(_, answer)| answer.founders_hash != known.hash)
-        && !group_exists
-    {
+    let group_exists = answers.iter().any(|(_, answer)| answer.has_history);
+    let other_list = answers.iter().find(|(_, answer)| answer.founders_hash != known.hash);
+    if let Some((other, _)) = other_list.filter(|_| known.is_founder && !group_exists) {
         return Next::ListsDiffer(*other);
     }
-    if unheard_of && (known.waited || group_exists || known.blank + 1 == known.founders) {
+    // One that has a history now and was never heard without may have had it before this member lost its own.
+    if answers
+        .iter()
+        .any(|(id, answer)| answer.has_history && !known.blank.contains(id))
+    {
+        return Next::AskTheLeader;
+    }
+    let heard = known.blank.len() + 1;
+    if known.is_founder && heard * 2 > known.founders && (heard == known.founders || group_exists || known.waited) {
         return Next::Found;
     }
-    if history().any(|(_, answer)| answer.promised.contains(&known.local)) {
-        return Next::Rejoin;
-    }
     if group_exists {
-        return Next::WaitToBeAdded;
+        return Next::AskTheLeader;
     }
     Next::AskAgain
 }
@@ -103,52 +105,70 @@ async fn admit(inner: &Arc<Inner>, identity: &mut Identity, snapshots: &Arc<Snap
         .collect();
     let is_founder = founders.iter().any(|member| member.id == local);
     let hash = inner.config.founders_hash();
+    // An earlier start, or an earlier request, may have had it removed.
+    let mut again = identity.rejoining;
     let started = inner.clock.now();
-    while identity.rejoining || is_founder {
-        if identity.rejoining {
-            if readmit(inner, &others).await {
-                break;
+    loop {
+        let answers = hello(inner, &others, hash).await;
+        let known = Known {
+            is_founder,
+            hash,
+            founders: founders.len(),
+            blank: inner.blank_founders(&answers),
+            waited: inner.clock.now().saturating_duration_since(started) >= ALL_WITHIN,
+        };
+        match decide(&known, &answers) {
+            Next::Found if !identity.rejoining => {
+                serve::serve(&*inner.transport, &inner.raft, &inner.leading, snapshots);
+                found(inner).await;
+                return true;
             }
-        } else {
-            let answers = hello(inner, &others, hash).await;
-            let known = Known {
-                local: local.0,
-                hash,
-                founders: founders.len(),
-                blank: inner.blank_founders(&answers),
-                waited: inner.clock.now().saturating_duration_since(started) >= ALL_WITHIN,
-            };
-            match decide(&known, &answers) {
-                Next::Found => {
-                    serve::serve(&*inner.transport, &inner.raft, &inner.leading, snapshots);
-                    found(inner).await;
-                    return true;
-                }
-                Next::WaitToBeAdded => break,
-                Next::Rejoin => {
-                    tracing::warn!(
-                        "the data folder is empty but the group knows this member: it is removed and added again"
-                    );
-                    identity.rejoining = true;
-                    if let Err(error) = identity.store(&*inner.disk, &inner.config.data_dir) {
-                        inner.fatal.set(format!("the identity file cannot be written: {error}"));
-                        return false;
-                    }
-                    continue;
-                }
-                Next::ListsDiffer(other) => {
-                    inner.fatal.set(format!(
-                        "member {other} was given other founders than this one; give all founders the same list"
-                    ));
+            Next::ListsDiffer(other) if !identity.rejoining => {
+                inner.fatal.set(format!(
+                    "member {other} was given other founders than this one; give all founders the same list"
+                ));
+                return false;
+            }
+            Next::AskTheLeader => {
+                // Before the leader acts: a crash in between must not be taken for an operator's removal.
+                if !identity.rejoining && !remember(inner, identity, true) {
                     return false;
                 }
-                Next::AskAgain => {}
+                match readmit(inner, &others, again).await {
+                    Readmitted::Yes => {
+                        tracing::warn!(
+                            "the data folder was empty although the group knows this member: taken in again"
+                        );
+                        break;
+                    }
+                    Readmitted::NotAMember => {
+                        if !remember(inner, identity, false) {
+                            return false;
+                        }
+                        tracing::info!("this member is not one of the group; it waits to be added");
+                        break;
+                    }
+                    Readmitted::Unknown => again = true,
+                    Readmitted::NotYet => {}
+                }
             }
+            Next::Found | Next::ListsDiffer(_) | Next::AskAgain => {}
         }
         tokio::time::sleep(ROUND_EVERY).await;
     }
     serve::serve(&*inner.transport, &inner.raft, &inner.leading, snapshots);
     true
+}
+
+fn remember(inner: &Inner, identity: &mut Identity, rejoining: bool) -> bool {
+    identity.rejoining = rejoining;
+    match identity.store(&*inner.disk, &inner.config.data_dir) {
+        Ok(()) => true,
+        Err(error) => {
+            inner.fatal.set(format!("the identity file cannot be written: {error}"));
+            false
+        }
+    }
 }
 
 async fn hello(inner: &Inner, others: &[MemberId], hash: u64) -> Vec<(u64, HelloAnswer)> {
@@ -182,18 +202,34 @@ async fn found(inner: &Inner) {
     }
 }
 
+enum Readmitted {
+    Yes,
+    NotAMember,
+    /// Certainly nothing was done.
+    NotYet,
+    Unknown,
+}
+
 /// Asks everybody: this member does not know who leads.
-async fn readmit(inner: &Inner, others: &[MemberId]) -> bool {
+async fn readmit(inner: &Inner, others: &[MemberId], again: bool) -> Readmitted {
     for other in others {
         let deadline = inner.clock.now() + READMIT_WITHIN;
-        let ask = Ask::Readmit((&inner.config.local).into());
+        let ask = Ask::Readmit(Readmit {
+            node: Some((&inner.config.local).into()),
+            again,
+        });
         match inner.ask_member(*other, ask, deadline).await {
-            Outcome::Member(_) => return true,
-            Outcome::Refused(reason) => tracing::warn!(leader = other.0, reason, "not readmitted yet"),
-            _ => {}
+            Outcome::Member(_) => return Readmitted::Yes,
+            Outcome::NotAMember(_) => return Readmitted::NotAMember,
+            Outcome::NothingDone(_) => {}
+            Outcome::Refused(reason) => {
+                tracing::warn!(leader = other.0, reason, "not taken in yet");
+                return Readmitted::Unknown;
+            }
+            _ => return Readmitted::Unknown,
         }
     }
-    false
+    Readmitted::NotYet
 }
 
 /// Has the group record this member's addresses, and makes it a voter again once it is back.
@@ -225,15 +261,15 @@ async fn care(inner: &Inner, mut identity: Identity) {
 }
 
 impl Inner {
-    /// Notes which founders are without a group, by their answers; how many have been so since this member started.
-    fn blank_founders(&self, answers: &[(u64, HelloAnswer)]) -> usize {
+    /// Notes which founders are without a group, by their answers; which have been so since this member started.
+    fn blank_founders(&self, answers: &[(u64, HelloAnswer)]) -> BTreeSet<u64> {
         let hash = self.config.founders_hash();
         let mut blank = self.blank.lock();
         let without = answers
             .iter()
             .filter(|(_, answer)| !answer.has_history && answer.founders_hash == hash);
         blank.extend(without.map(|(id, _)| *id));
-        blank.len()
+        blank.clone()
     }
 
     /// Notes that `founder` has asked: only members with an empty folder that know of no group do.
@@ -249,69 +285,77 @@ impl Inner {
 mod tests {
     use super::*;
 
-    fn says(member: u64, has_history: bool, promised: &[u64]) -> (u64, HelloAnswer) {
+    fn says(member: u64, has_history: bool) -> (u64, HelloAnswer) {
         let answer = HelloAnswer {
             founders_hash: 9,
             has_history,
-            promised: promised.to_vec(),
         };
         (member, answer)
     }
 
-    fn known(founders: usize, blank: usize, waited: bool) -> Known {
+    /// What founder 1 knows.
+    fn known(founders: usize, blank: &[u64], waited: bool) -> Known {
         Known {
-            local: 1,
+            is_founder: true,
             hash: 9,
             founders,
-            blank,
+            blank: blank.iter().copied().collect(),
             waited,
         }
     }
 
     #[test]
     fn founders_that_have_all_been_heard_found_at_once() {
-        assert_eq!(decide(&known(1, 0, false), &[]), Next::Found);
-        assert_eq!(decide(&known(3, 2, false), &[]), Next::Found);
+        assert_eq!(decide(&known(1, &[], false), &[]), Next::Found);
+        assert_eq!(decide(&known(3, &[2, 3], false), &[]), Next::Found);
     }
 
     #[test]
     fn a_majority_of_founders_waits_for_the_others_and_then_founds_without_them() {
-        assert_eq!(decide(&known(3, 1, false), &[]), Next::AskAgain);
-        assert_eq!(decide(&known(3, 1, true), &[]), Next::Found);
+        assert_eq!(decide(&known(3, &[2], false), &[]), Next::AskAgain);
+        assert_eq!(decide(&known(3, &[2], true), &[]), Next::Found);
     }
 
     #[test]
     fn a_minority_never_founds() {
-        assert_eq!(decide(&known(3, 0, true), &[]), Next::AskAgain);
-        assert_eq!(decide(&known(5, 1, true), &[]), Next::AskAgain);
+        assert_eq!(decide(&known(3, &[], true), &[]), Next::AskAgain);
+        assert_eq!(decide(&known(5, &[2], true), &[]), Next::AskAgain);
     }
 
     #[test]
     fn an_empty_member_never_founds_beside_a_group_that_was_there_before_it() {
-        let unaware = says(2, false, &[]);
-        let alone = known(5, 1, true);
-        assert_eq!(
-            decide(&alone, &[unaware.clone(), says(3, true, &[1, 2, 3])]),
-            Next::Rejoin
-        );
-        assert_eq!(decide(&alone, &[unaware, says(3, true, &[2, 3])]), Next::WaitToBeAdded);
+        let answers = [says(2, false), says(3, true)];
+        // Member 2 starts for the first time; 3 and this one, before it lost its disk, were the group.
+        assert_eq!(decide(&known(3, &[2], true), &answers), Next::AskTheLeader);
+        assert_eq!(decide(&known(5, &[2], true), &answers), Next::AskTheLeader);
+        let newcomer = Known {
+            is_founder: false,
+            ..known(3, &[2, 3], true)
+        };
+        assert_eq!(decide(&newcomer, &answers), Next::AskTheLeader);
     }
 
     #[test]
     fn a_founder_that_is_late_by_a_moment_takes_its_place_in_the_group() {
-        assert_eq!(
-            decide(
-                &known(3, 2, false),
-                &[says(2, true, &[1, 2, 3]), says(3, true, &[1, 2, 3])]
-            ),
-            Next::Found
-        );
+        let answers = [says(2, true), says(3, true)];
+        assert_eq!(decide(&known(3, &[2, 3], false), &answers), Next::Found);
+        assert_eq!(decide(&known(3, &[2], false), &answers), Next::AskTheLeader);
+    }
+
+    #[test]
+    fn who_is_no_founder_never_founds() {
+        let newcomer = Known {
+            is_founder: false,
+            ..known(3, &[1, 2, 3], true)
+        };
+        let answers = [says(1, false), says(2, false), says(3, false)];
+        assert_eq!(decide(&newcomer, &answers), Next::AskAgain);
     }
 
     #[test]
     fn founders_with_another_list_are_noticed() {
-        let mut other = says(2, false, &[]);
+        let mut other = says(2, false);
         other.1.founders_hash = 8;
-        assert_eq!(decide(&known(3, 0, false), &[other]), Next::ListsDiffer(2));
+        assert_eq!(decide(&known(3, &[], false), &[other]), Next::ListsDiffer(2));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::door::{Consensus, Inner, Repeat, current};
 use crate::error::MemberChangeError;
-use crate::forward::{Ask, MemberMessage, Nothing, Outcome};
+use crate::forward::{Ask, MemberMessage, Nothing, Outcome, Readmit};
 use crate::proposals::write_failed;
 use crate::types::{Metrics, Peer};
 use crate::wire::NodeMessage;
@@ -82,35 +82,41 @@ fn peer(node: &NodeMessage) -> Peer {
 impl Inner {
     /// As the leader: records `node` and makes it a voter.
     pub(crate) async fn add(&self, node: NodeMessage, deadline: Instant) -> Outcome {
-        let Ok(_one_at_a_time) = tokio::time::timeout_at(deadline.into(), self.changing.acquire()).await else {
-            return nothing_done();
-        };
-        let metrics = current(&self.raft);
-        let recorded = metrics.membership_config.membership().get_node(&node.id).cloned();
-        let nodes = BTreeMap::from([(node.id, peer(&node))]);
-        let change = match recorded {
-            None => Some(ChangeMembers::AddNodes(nodes)),
-            Some(recorded) if recorded != peer(&node) => Some(ChangeMembers::SetNodes(nodes)),
-            Some(_) => None,
-        };
-        if let Some(change) = change
-            && let Some(failed) = self.change_membership(change, true, deadline).await
-        {
+        if let Some(failed) = self.record(&node, deadline).await {
             return failed;
         }
         if voters(&current(&self.raft)).contains(&node.id) {
             return Outcome::Member(node.id);
         }
+        // Other changes go on meanwhile: a member with an empty folder asks to be readmitted before it takes anything.
         if !self.caught_up(node.id, deadline).await {
             return Outcome::Refused(format!(
                 "member {} takes no vote yet: it has not caught up; is it running under that id at {}?",
                 node.id, node.peer_address
             ));
         }
+        let Ok(_one_at_a_time) = tokio::time::timeout_at(deadline.into(), self.changing.acquire()).await else {
+            return nothing_done();
+        };
         let change = ChangeMembers::AddVoterIds(BTreeSet::from([node.id]));
         self.change_membership(change, true, deadline)
             .await
             .unwrap_or(Outcome::Member(node.id))
+    }
+
+    /// Makes the record of `node` what it says it is; what went wrong, if anything did.
+    async fn record(&self, node: &NodeMessage, deadline: Instant) -> Option<Outcome> {
+        let Ok(_one_at_a_time) = tokio::time::timeout_at(deadline.into(), self.changing.acquire()).await else {
+            return Some(nothing_done());
+        };
+        let metrics = current(&self.raft);
+        let nodes = BTreeMap::from([(node.id, peer(node))]);
+        let change = match metrics.membership_config.membership().get_node(&node.id) {
+            None => ChangeMembers::AddNodes(nodes),
+            Some(recorded) if *recorded != peer(node) => ChangeMembers::SetNodes(nodes),
+            Some(_) => return None,
+        };
+        self.change_membership(change, true, deadline).await
     }
 
     /// As the leader: removes a member.
@@ -130,7 +136,7 @@ impl Inner {
                 other => other,
             };
         }
-        if let Some(refused) = self.too_few_alive(&metrics, &remaining) {
+        if let Some(refused) = self.too_few_alive(&remaining, deadline).await {
             return refused;
         }
         let Ok(_one_at_a_time) = tokio::time::timeout_at(deadline.into(), self.changing.acquire()).await else {
@@ -139,16 +145,27 @@ impl Inner {
         self.take_out(id, deadline).await.unwrap_or(Outcome::Member(id))
     }
 
-    /// As the leader: forgets all that `node` has promised, then takes it as a learner.
-    pub(crate) async fn readmit(&self, node: NodeMessage, deadline: Instant) -> Outcome {
-        let metrics = current(&self.raft);
-        let remaining: BTreeSet<u64> = voters(&metrics).into_iter().filter(|voter| *voter != node.id).collect();
-        if let Some(refused) = self.too_few_alive(&metrics, &remaining) {
-            return refused;
+    /// As the leader: forgets all that a member has promised, then takes it as a learner.
+    pub(crate) async fn readmit(&self, request: Readmit, deadline: Instant) -> Outcome {
+        let Some(node) = request.node else {
+            return Outcome::Refused("no member is named".into());
+        };
+        // Only who leads for certain knows who is a member.
+        match self.read_index(deadline).await {
+            Outcome::Index(_) => {}
+            other => return other,
         }
         let Ok(_one_at_a_time) = tokio::time::timeout_at(deadline.into(), self.changing.acquire()).await else {
             return nothing_done();
         };
+        let metrics = current(&self.raft);
+        if metrics.membership_config.membership().get_node(&node.id).is_none() && !request.again {
+            return Outcome::NotAMember(Nothing {});
+        }
+        let remaining: BTreeSet<u64> = voters(&metrics).into_iter().filter(|voter| *voter != node.id).collect();
+        if let Some(refused) = self.too_few_alive(&remaining, deadline).await {
+            return refused;
+        }
         if let Some(failed) = self.take_out(node.id, deadline).await {
             return failed;
         }
@@ -172,26 +189,31 @@ impl Inner {
         }
     }
 
-    /// A change that leaves a majority of the voters dead can never be committed and blocks all that follow.
-    fn too_few_alive(&self, metrics: &Metrics, remaining: &BTreeSet<u64>) -> Option<Outcome> {
+    /// A change that leaves a majority of the voters dead can never be committed and blocks all that follow. A leader that is
+    /// new has not heard of everybody yet, so it gets a moment.
+    async fn too_few_alive(&self, remaining: &BTreeSet<u64>, deadline: Instant) -> Option<Outcome> {
         let fresh = self.config.election_max * 2;
-        let alive = remaining
-            .iter()
-            .filter(|id| {
-                **id == self.local().0
-                    || metrics
-                        .heartbeat
-                        .as_ref()
-                        .and_then(|heard| heard.get(id).copied().flatten())
-                        .is_some_and(|heard| heard.elapsed() < fresh)
-            })
-            .count();
-        (alive * 2 <= remaining.len()).then(|| {
-            Outcome::Refused(format!(
-                "of the {} voters that would remain only {alive} answer, which is no majority",
-                remaining.len()
-            ))
-        })
+        let alive = |metrics: &Metrics| {
+            let heard = |id: &u64| {
+                metrics
+                    .heartbeat
+                    .as_ref()
+                    .and_then(|heard| heard.get(id).copied().flatten())
+            };
+            remaining
+                .iter()
+                .filter(|id| **id == self.local().0 || heard(id).is_some_and(|heard| heard.elapsed() < fresh))
+                .count()
+        };
+        let moment = deadline.min(self.clock.now() + fresh);
+        if self.until(moment, |metrics| alive(metrics) * 2 > remaining.len()).await {
+            return None;
+        }
+        Some(Outcome::Refused(format!(
+            "of the {} voters that would remain only {} answer, which is no majority",
+            remaining.len(),
+            alive(&current(&self.raft))
+        )))
     }
 
     async fn caught_up(&self, id: u64, deadline: Instant) -> bool {

@@ -22,6 +22,8 @@ pub enum Role {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RaftMember {
     pub member: Member,
+    /// Counts in every majority. One that is being added or removed is no voter until the change is complete or after it has
+    /// begun.
     pub voter: bool,
     /// Highest entry known to be on its disk; the leader alone knows.
     pub matched_index: Option<u64>,
@@ -51,12 +53,12 @@ impl Status {
     pub(crate) fn new(metrics: &Metrics, leader: Option<MemberId>, fatal: Option<String>) -> Self {
         let index = |id: &Option<crate::types::LogId>| id.as_ref().map_or(0, |id| id.index);
         let membership = metrics.membership_config.membership();
-        let voters: Vec<u64> = membership.voter_ids().collect();
+        let is_voter = |id: &u64| membership.get_joint_config().iter().all(|voters| voters.contains(id));
         let members = membership
             .nodes()
             .map(|(id, peer)| RaftMember {
                 member: peer.member(*id),
-                voter: voters.contains(id),
+                voter: is_voter(id),
                 matched_index: metrics
                     .replication
                     .as_ref()

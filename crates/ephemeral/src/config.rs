@@ -5,7 +5,7 @@ use std::time::Duration;
 
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Changes are gathered this long before they go to a peer.
+    /// Least pause between two rounds of copies to a peer: a change after a quiet time goes at once, a storm is gathered.
     pub copy_delay: Duration,
     pub digest_every: Duration,
     pub seen_every: Duration,

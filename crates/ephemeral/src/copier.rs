@@ -35,7 +35,7 @@ pub(crate) async fn run(node: Arc<Node>, peer: Arc<Peer>) {
             () = node.tasks.shutdown().begun() => return,
             () = peer.wake.notified() => {}
         }
-        tokio::time::sleep(node.config.copy_delay).await;
+        let mut told = false;
         loop {
             if peer.left.load(Ordering::Acquire) || node.tasks.shutdown().has_begun() {
                 return;
@@ -48,7 +48,7 @@ pub(crate) async fn run(node: Arc<Node>, peer: Arc<Peer>) {
             };
             match sent {
                 Sent::Nothing => break,
-                Sent::Batch => pause = RETRY_FIRST,
+                Sent::Batch => (pause, told) = (RETRY_FIRST, true),
                 Sent::Failed => {
                     tokio::select! {
                         () = node.tasks.shutdown().begun() => return,
@@ -60,6 +60,14 @@ pub(crate) async fn run(node: Arc<Node>, peer: Arc<Peer>) {
                     }
                 }
             }
+        }
+        if !told {
+            continue;
+        }
+        // The first change after a pause goes at once; those that follow it closely go together.
+        tokio::select! {
+            () = node.tasks.shutdown().begun() => return,
+            () = tokio::time::sleep(node.config.copy_delay) => {}
         }
     }
 }

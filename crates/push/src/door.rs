@@ -237,7 +237,9 @@ impl Inner {
             ([one], _) | ([], [one]) => *one,
             _ => return false,
         };
-        self.shards[index].with_engine(|engine| engine.accept(id, token, false, now));
+        // From loopback the ack comes from this very host, whichever of its addresses was asked for: nobody else can send it.
+        let proves_address = from.ip().is_loopback();
+        self.shards[index].with_engine(|engine| engine.accept(id, token, proves_address, now));
         self.shards[index].wake();
         if !self.stranger_logged.swap(true, Ordering::Relaxed) {
             tracing::info!(%from, token, "an ack came from another address than it was sent to; further ones are counted");

@@ -126,7 +126,7 @@ section! {
 section! {
     /// Ephemeral instances and their copies at the other members.
     EphemeralSettings {
-        /// Changes are gathered this long before they go to a peer.
+        /// Least pause between two rounds of copies to a peer: a change after a quiet time goes at once, a storm is gathered.
         copy_delay_ms: u64 = ms(muster_ephemeral::Config::default().copy_delay),
         /// How often contents are compared with a peer's.
         digest_every_ms: u64 = ms(muster_ephemeral::Config::default().digest_every),
