@@ -49,7 +49,7 @@ impl Content {
 
 /// The stamp of the next snapshot: follows hybrid time, is above the last one and not below any change it holds.
 pub(crate) fn next_stamp_ms(now_ms: u64, last_ms: u64, change: Stamp) -> u64 {
-    now_ms.max(last_ms.min(1)).max(change.millis())
+    now_ms.max(last_ms + 1).max(change.millis())
 }
 
 /// Instances of each kind: ephemeral, persistent.

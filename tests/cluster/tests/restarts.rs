@@ -118,7 +118,7 @@ async fn a_member_with_an_emptied_disk_is_taken_back_and_catches_up() {
         cluster.restart(lost).await.unwrap();
         has_all(&cluster, lost, &acknowledged).await;
         cluster.voters(SOON).await.unwrap();
-        assert!(cluster.node(lost).log().contains("removed and added again"));
+        assert!(cluster.node(lost).log().contains("taken in again"));
     }
     // by now no node has the disk that the writes were acknowledged from
     cluster.leader(SOON).await.unwrap();
@@ -154,7 +154,7 @@ async fn added_ahead(lead: Duration) {
     has_all(&cluster, 4, &acknowledged).await;
     let log = cluster.node(4).log();
     assert!(
-        !log.contains("not readmitted") && !log.contains("removed and added again"),
+        !log.contains("not taken in yet") && !log.contains("taken in again"),
         "the new node took itself for a lost one:\n{log}"
     );
 }
