@@ -183,3 +183,37 @@ async fn forward(transport: &dyn Transport, leader: MemberId, commands: Vec<Byte
         Err(_) => all(Outcome::Unknown(Nothing {})),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_transport::{Boxed, Error, Handler};
+
+    /// Whatever is asked, the answer is lost.
+    struct Deaf;
+
+    impl Transport for Deaf {
+        fn local(&self) -> MemberId {
+            MemberId(1)
+        }
+
+        fn call(&self, member: MemberId, _: Route, _: Bytes, _: Duration) -> Boxed<Result<Bytes, Error>> {
+            let reason = "lost".to_owned();
+            Box::pin(std::future::ready(Err(Error::NoAnswer { member, reason })))
+        }
+
+        fn serve(&self, _: Route, _: Arc<dyn Handler>) {}
+
+        fn set_peers(&self, _: Vec<(MemberId, String)>) {}
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_leaves_the_outcome_of_each_command_unknown() {
+        let commands = vec![Bytes::from("a"), Bytes::from("b")];
+        let outcomes = forward(&Deaf, MemberId(2), commands, Duration::from_secs(1)).await;
+        assert_eq!(outcomes.len(), 2);
+        for outcome in outcomes {
+            assert!(matches!(outcome, Outcome::Unknown(_)), "it would be sent again");
+        }
+    }
+}

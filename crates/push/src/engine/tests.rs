@@ -851,3 +851,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_list_older_than_one_that_was_shown_is_not_sent() {
+    let (mut world, a) = (World::new(), service("a"));
+    world.poll(&subscription(&a, 1));
+    world.change(&a);
+    let older = world.list(&a);
+    world.change(&a);
+    assert_eq!(revisions(&world.sent()), [3]);
+    // not acked, and whoever is asked for the retry is behind
+    world.newest.insert(a.clone(), older);
+    world.pass(1_000);
+    assert!(world.sent().is_empty());
+    world.newest.insert(a.clone(), snapshot(&a, 3, 1));
+    world.change(&a);
+    world.pass(1_000);
+    assert_eq!(revisions(&world.sent()), [4]);
+}

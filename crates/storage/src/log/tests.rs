@@ -506,3 +506,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_start_finds_is_on_the_disk_before_it_counts() {
+    for seed in 1..=20 {
+        let disk = FaultyDisk::new(seed);
+        let unsynced = LogConfig {
+            sync: Sync::Never,
+            ..config()
+        };
+        let log = try_open(&disk, unsynced).unwrap();
+        append(&log, (0..10).map(entry).collect()).unwrap();
+        drop(log);
+        // the process is gone and the machine is not: what was written is in the kernel's memory alone
+        let found = open(&disk).state().last;
+        assert_eq!(found, Some(at(9)));
+        disk.lose_power();
+        assert_eq!(open(&disk).state().last, found, "seed {seed}");
+    }
+}
