@@ -1,7 +1,7 @@
 //! Orderly ends, other addresses, emptied disks.
 
 use anyhow::ensure;
-use muster_testkit::{Cluster, Publisher, Spec, Subscriber, Writer, always, cluster, eventually, muster};
+use muster_testkit::{Cluster, Listed, Publisher, Spec, Subscriber, Writer, always, cluster, eventually, muster};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -259,4 +259,51 @@ async fn a_change_at_any_node_reaches_a_subscriber_of_each_other_node() {
             assert_eq!(push.service, format!("DEFAULT_GROUP@@{service}"));
         }
     }
+}
+
+/// Asks a node that is starting for lists until it has been ready for a while: it refuses, or shows all of `service`.
+async fn refuses_or_shows_all(cluster: &Cluster, node: u64, service: &str, wanted: &BTreeSet<String>) {
+    let (http, address) = (cluster.http(), cluster.address(node));
+    let parameters = [("serviceName", service)];
+    let list = || http.get(&address, "/nacos/v1/ns/instance/list", &parameters);
+    let mut answer = eventually(SOON, "somebody listens", list).await.unwrap();
+    let (mut refused, mut shown) = (0, 0);
+    while shown < 50 {
+        if answer.status == 200 {
+            let listed = Listed::parse(&answer.json().unwrap()).unwrap();
+            let lacking = wanted.difference(&listed.all).count();
+            assert_eq!(lacking, 0, "node {node} shows {service} without {lacking} instances");
+            shown += 1;
+        } else {
+            assert_eq!(answer.status, 503, "{answer:?}");
+            refused += 1;
+        }
+        answer = list().await.unwrap();
+    }
+    eprintln!("{service}: {refused} refusals and then whole lists");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_starts_refuses_until_it_shows_all() {
+    let mut cluster = cluster(3).await.unwrap();
+    let leader = cluster.leader(SOON).await.unwrap();
+    let victim = cluster.ids().into_iter().find(|id| *id != leader).unwrap();
+    cluster.kill(victim).await.unwrap();
+    let survivors: Vec<_> = cluster.running().iter().map(|id| cluster.address(*id)).collect();
+    let specs = (1..=20).map(|n| Spec::ephemeral("e", "10.1.0.1", n)).collect();
+    let beats = Publisher::start(cluster.http(), &survivors, specs, Duration::from_secs(1));
+    let publisher = beats.await.unwrap();
+    let ephemeral: BTreeSet<_> = publisher.published().collect();
+    let mut persistent = BTreeSet::new();
+    for port in 1..=20 {
+        let spec = Spec::persistent("p", "10.2.0.1", port);
+        cluster.v1(leader).register(&spec).await.unwrap().ok().unwrap();
+        persistent.insert(spec.address());
+    }
+    cluster.start(victim).unwrap();
+    tokio::join!(
+        refuses_or_shows_all(&cluster, victim, "e", &ephemeral),
+        refuses_or_shows_all(&cluster, victim, "p", &persistent),
+    );
+    cluster.ready(victim).await.unwrap();
 }
