@@ -160,3 +160,34 @@ async fn a_node_that_stands_still_hurts_nobody_and_goes_on() {
     drop(publisher);
     cluster.converged(Duration::from_secs(10)).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn instances_that_die_with_their_node_are_gone_everywhere_within_35_seconds() {
+    let mut cluster = cluster(3).await.unwrap();
+    let victim = cluster.leader(SOON).await.unwrap();
+    let there = [cluster.address(victim)];
+    // the usual times: unhealthy after 15 s, removed after 30 s
+    let specs = (1..=20).map(|n| Spec::ephemeral("dying", "10.1.0.1", n)).collect();
+    let beats = Publisher::start(cluster.http(), &there, specs, Duration::from_secs(1));
+    let publisher = beats.await.unwrap();
+    let listed = eventually(SOON, "all nodes list all", || async {
+        for node in cluster.ids() {
+            let count = cluster.v1(node).list("dying").await?.all.len();
+            ensure!(count == 20, "node {node} lists {count}");
+        }
+        Ok(())
+    });
+    listed.await.unwrap();
+    drop(publisher);
+    cluster.kill(victim).await.unwrap();
+    let killed = Instant::now();
+    let gone = eventually(Duration::from_secs(35), "they are gone", || async {
+        for node in cluster.running() {
+            let left = cluster.v1(node).list("dying").await?.all;
+            ensure!(left.is_empty(), "node {node} lists {left:?}");
+        }
+        Ok(())
+    });
+    gone.await.unwrap();
+    eprintln!("gone {:?} after the kill", killed.elapsed());
+}

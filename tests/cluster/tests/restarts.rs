@@ -87,6 +87,23 @@ async fn a_node_restarted_at_another_address_rejoins() {
         .unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_may_record_where_a_node_has_moved() {
+    let mut cluster = cluster(3).await.unwrap();
+    let leader = cluster.leader(SOON).await.unwrap();
+    let moved = cluster.ids().into_iter().find(|id| *id != leader).unwrap();
+    cluster.stop(moved).await.unwrap();
+    cluster.move_to_another_port(moved).unwrap();
+    cluster.start(moved).unwrap();
+    let member = format!("{moved}@{}", cluster.address(moved));
+    operator(&cluster.address(leader), ["add".to_owned(), member]).unwrap();
+    cluster.ready(moved).await.unwrap();
+    let written = Spec::persistent("p", "10.2.0.1", 1);
+    cluster.v1(moved).register(&written).await.unwrap().ok().unwrap();
+    cluster.voters(SOON).await.unwrap();
+    cluster.converged(SOON).await.unwrap();
+}
+
 /// Registers for a while; answers what was acknowledged.
 async fn some_writes(cluster: &Cluster) -> BTreeSet<String> {
     let writer = Writer::start(cluster.http(), &cluster.addresses(), "kept", 4);
