@@ -5,8 +5,8 @@
 //! or a shorter log to a majority. So it serves none of Raft's calls until it knows:
 //!
 //! - a majority of the founders, itself included, has known of no group since this member started: it founds, as they do. A
-//!   group that those same founders form meanwhile has no promise of this member, so it takes its place in it. For three seconds a majority
-//!   waits for the founders that have not been heard yet, so that none comes late without need;
+//!   group that those same founders form meanwhile has no promise of this member, so it takes its place in it. For three
+//!   seconds a majority waits for the founders that have not been heard yet, so that none comes late without need;
 //! - there is a group, and its leader counts this member: the leader removes it and adds it again as a learner, which needs
 //!   a majority *without* it, and then as a voter;
 //! - there is a group, and its leader does not: it waits to be added.

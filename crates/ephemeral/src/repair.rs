@@ -101,7 +101,7 @@ fn list(node: &Node, leaf: usize, from_minute: u64) -> LeafList {
 
 fn give(node: &Arc<Node>, _from: MemberId, body: Bytes) -> Result<Bytes, HandlerError> {
     let asked: FetchAsked = wire::decode(body)?;
-    if asked.hashes.len() > HASHES_MAX * 1000 {
+    if asked.hashes.len() > HASHES_MAX {
         return Err(Garbage::OutOfBounds { what: "hashes fetched" }.into());
     }
     let now = node.timeline.now();
