@@ -14,13 +14,14 @@
 use crate::door::{Inner, Repeat};
 use crate::forward::{Ask, Hello, HelloAnswer, Outcome, Readmit};
 use crate::serve;
+use crate::status::Status;
 use crate::types::Peer;
 use muster_model::MemberId;
 use muster_storage::{Identity, Snapshots};
 use openraft::errors::{InitializeError, RaftError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// For one founder to answer.
 const HELLO_WITHIN: Duration = Duration::from_millis(500);
@@ -251,11 +252,26 @@ async fn care(inner: &Inner, mut identity: Identity) {
         if moved || identity.rejoining {
             let deadline = inner.clock.now() + READMIT_WITHIN;
             let ask = Ask::Add((&inner.config.local).into());
+            if inner.leading.leader().is_none() {
+                // The leader calls this member at its old address, so it is not heard from and not known.
+                ask_each_other(inner, &status, ask, deadline).await;
+                continue;
+            }
             match inner.ask(ask, deadline, Repeat::Harmless).await {
                 Ok(Outcome::Refused(reason)) => tracing::warn!(reason, "the group does not record this member yet"),
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "the group does not record this member yet"),
             }
+        }
+    }
+}
+
+/// Asks one member after the other until one that leads has done it. Those that do not lead say so at once.
+async fn ask_each_other(inner: &Inner, status: &Status, ask: Ask, deadline: Instant) {
+    let others = status.members.iter().map(|known| known.member.id);
+    for other in others.filter(|id| *id != inner.local()) {
+        if let Outcome::Member(_) = inner.ask_member(other, ask.clone(), deadline).await {
+            return;
         }
     }
 }

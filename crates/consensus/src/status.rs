@@ -40,6 +40,8 @@ pub struct Status {
     pub committed_index: u64,
     pub applied_index: u64,
     pub snapshot_index: u64,
+    /// Entries up to here are gone from the log; who lacks them needs a snapshot.
+    pub purged_index: u64,
     /// Leader alone: time since a majority has answered.
     pub quorum_silent: Option<Duration>,
     pub members: Vec<RaftMember>,
@@ -88,6 +90,7 @@ impl Status {
             committed_index: index(&metrics.cluster_committed).max(index(&metrics.local_committed)),
             applied_index: index(&metrics.last_applied),
             snapshot_index: index(&metrics.snapshot),
+            purged_index: index(&metrics.purged),
             quorum_silent: metrics
                 .last_quorum_acked
                 .filter(|_| role == Role::Leader)

@@ -384,6 +384,7 @@ mod tests {
             committed_index: 8,
             applied_index: 7,
             snapshot_index: 6,
+            purged_index: 0,
             quorum_silent: None,
             members: vec![raft(1, true), raft(2, true), raft(3, false)],
             initialized: true,

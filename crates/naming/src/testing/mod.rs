@@ -184,6 +184,7 @@ impl Default for MemoryGroup {
             committed_index: 0,
             applied_index: 0,
             snapshot_index: 0,
+            purged_index: 0,
             quorum_silent: None,
             members: vec![RaftMember {
                 member,
