@@ -168,6 +168,9 @@ impl Naming {
         if !status.initialized {
             not_ready.push("the raft group is not founded yet".to_owned());
         }
+        if status.initialized && self.was_removed(&status) {
+            not_ready.push("this node is not a member of the cluster any more".to_owned());
+        }
         if let Some(fatal) = &status.fatal {
             not_ready.push(format!("raft has stopped: {fatal}"));
         }
@@ -184,6 +187,15 @@ impl Naming {
             reasons,
             has_leader: status.leader.is_some(),
         }
+    }
+
+    /// Whether the group has gone on without this member: what it lists is not kept up to date any more.
+    fn was_removed(&self, status: &Status) -> bool {
+        let Some(membership) = &self.0.handles.membership else {
+            return false;
+        };
+        let local = membership.view().local;
+        status.members.iter().all(|seen| seen.member.id != local)
     }
 
     pub fn switches(&self) -> Arc<Switches> {

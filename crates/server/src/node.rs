@@ -5,7 +5,7 @@ use crate::settings::Settings;
 use crate::shutdown::{Deadlines, Parts, steps, take};
 use crate::{limits, metrics};
 use anyhow::Context;
-use muster_api::http::HttpServer;
+use muster_api::http::{HttpServer, Opener};
 use muster_api::udp::UdpPush;
 use muster_consensus::{Consensus, Role};
 use muster_ephemeral::{Ephemeral, Loading};
@@ -70,6 +70,7 @@ struct Node {
     /// Ends the HTTP door alone: it closes long before the other tasks end.
     http_stop: Shutdown,
     http_stopped: Shutdown,
+    opener: Opener,
     membership: Membership,
     push: Push,
     ephemeral: Ephemeral,
@@ -171,6 +172,7 @@ impl Node {
             tasks,
             http_stop,
             http_stopped,
+            opener,
             membership,
             push,
             ephemeral,
@@ -193,8 +195,10 @@ impl Node {
             tokio::select! {
                 () = opening.loaded(&persistent, leader_wait) => {}
                 () = opening.tasks.shutdown().begun() => return,
+                // Told to stop while it was loading: it is not to call itself ready after all.
+                () = opening.http_stop.begun() => return,
             }
-            opener.open(naming);
+            opening.opener.open(naming);
             opening.membership.set_ready(true);
             opening.push.open();
             let took = opening.clock.now() - begun;
@@ -333,6 +337,7 @@ impl Node {
 
 impl Parts for Node {
     async fn stop_being_ready(&self) {
+        self.opener.drain();
         self.membership.set_ready(false);
     }
 

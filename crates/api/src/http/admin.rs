@@ -1,15 +1,19 @@
 #![doc = include_str!("../../../../docs/admin-api.md")]
 
-use super::door::Call;
 use super::reply::Reply;
-use super::route::Route;
+use super::site::Site;
+use axum::Json;
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use hyper::StatusCode;
 use muster_consensus::{MemberChangeError, ProposeError, RaftMember, Role, Status};
 use muster_membership::View;
-use muster_model::{Instance, Kind, Member, MemberId, ServiceSnapshot};
-use muster_naming::{Error, ServiceFilter};
-use muster_wire::{Refusal, ServiceParam, answers, group_of, namespace_of, service_of};
+use muster_model::{Instance, Kind, Member, MemberId, Principal, ServiceSnapshot};
+use muster_naming::{Context, Error, Naming, ServiceFilter};
+use muster_wire::{Form, Refusal, ServiceParam, answers, group_of, namespace_of, service_of};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A learner may have the whole state to fetch before it votes.
@@ -23,7 +27,8 @@ pub(super) fn error(status: StatusCode, kind: &str, message: &str) -> Reply {
 }
 
 /// What ends an admin call early.
-struct Refused(StatusCode, &'static str, String);
+#[derive(Debug)]
+pub(super) struct Refused(pub(super) StatusCode, pub(super) &'static str, pub(super) String);
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
@@ -61,20 +66,53 @@ impl From<Error> for Refused {
     }
 }
 
-pub(super) async fn answer(route: Route, call: &Call<'_>) -> Reply {
-    let answered = match route {
-        Route::AdminCluster => Ok(cluster(call)),
-        Route::AdminMemberAdd => add_member(call).await,
-        Route::AdminMemberRemove => remove_member(call).await,
-        Route::AdminTransferLeader => transfer_leader(call).await,
-        Route::AdminServices => services(call).await,
-        Route::AdminService => service(call).await,
-        Route::AdminInstances => instances(call).await,
-        _ => Err(Refused(StatusCode::NOT_FOUND, "not_found", "no such path".to_owned())),
-    };
-    match answered {
-        Ok(value) => Reply::json(&value),
-        Err(Refused(status, kind, message)) => error(status, kind, &message),
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let Refused(status, kind, message) = self;
+        error(status, kind, &message).into_response()
+    }
+}
+
+type Answer = Result<Json<Value>, Refused>;
+
+/// A call, once the node has opened.
+pub(super) struct Call {
+    site: Arc<Site>,
+    naming: Naming,
+    context: Context,
+    query: String,
+    body: Bytes,
+}
+
+impl FromRequest<Arc<Site>> for Call {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, Refused> {
+        let Some(naming) = site.naming().cloned() else {
+            let message = "this node is starting".to_owned();
+            return Err(Refused(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message));
+        };
+        let received = site.clock.now();
+        let query = request.uri().query().unwrap_or("").to_owned();
+        // In memory, and as long as the door allows.
+        let body = axum::body::to_bytes(request.into_body(), site.config.body_bytes_max).await;
+        Ok(Self {
+            site: site.clone(),
+            naming,
+            context: Context {
+                principal: Principal::Anonymous,
+                received,
+                deadline: received + site.config.write_timeout,
+            },
+            query,
+            body: body.map_err(|error| Refused(StatusCode::BAD_REQUEST, "bad_request", error.to_string()))?,
+        })
+    }
+}
+
+impl Call {
+    fn form(&self) -> Form<'_> {
+        Form::parse(self.query.as_bytes(), &self.body)
     }
 }
 
@@ -101,14 +139,14 @@ fn role_of(id: MemberId, local: MemberId, status: &Status, raft: Option<&RaftMem
     }
 }
 
-fn cluster(call: &Call<'_>) -> Value {
-    let naming = call.naming;
+pub(super) async fn cluster(call: Call) -> Answer {
+    let naming = &call.naming;
     let mut answer = node(
         &naming.raft_status(),
         &naming.membership().view(),
-        call.door.clock.now(),
+        call.site.clock.now(),
     );
-    let (readiness, counts, config) = (naming.readiness(), naming.counts(), &call.door.config);
+    let (readiness, counts, config) = (call.site.readiness(), naming.counts(), &call.site.config);
     let own = json!({
         "version": config.version,
         "standalone": config.standalone,
@@ -124,7 +162,7 @@ fn cluster(call: &Call<'_>) -> Value {
     if let (Value::Object(answer), Value::Object(own)) = (&mut answer, own) {
         answer.extend(own);
     }
-    answer
+    Ok(Json(answer))
 }
 
 /// The cluster as Raft and membership see it from here.
@@ -190,8 +228,8 @@ fn number(text: &str) -> Result<MemberId, Refusal> {
         .map_err(|_| Refusal::NotANumber(text.to_owned()))
 }
 
-fn address(call: &Call<'_>, name: &'static str) -> Result<String, Refusal> {
-    let text = call.form.required(name)?;
+fn address(form: &Form<'_>, name: &'static str) -> Result<String, Refusal> {
+    let text = form.required(name)?;
     let well_formed = text.rsplit_once(':').is_some_and(|(host, port)| {
         muster_model::Host::parse(host).is_ok() && port.parse::<u16>().is_ok_and(|p| p > 0)
     });
@@ -202,53 +240,59 @@ fn address(call: &Call<'_>, name: &'static str) -> Result<String, Refusal> {
     }
 }
 
-fn member_deadline(call: &Call<'_>) -> Instant {
+fn member_deadline(call: &Call) -> Instant {
     call.context.received + MEMBER_CHANGE_WAIT
 }
 
-async fn add_member(call: &Call<'_>) -> Result<Value, Refused> {
+pub(super) async fn add_member(call: Call) -> Answer {
+    let form = call.form();
     let member = Member {
-        id: number(call.form.required("id")?)?,
-        client_address: address(call, "client_address")?,
-        peer_address: address(call, "peer_address")?,
+        id: number(form.required("id")?)?,
+        client_address: address(&form, "client_address")?,
+        peer_address: address(&form, "peer_address")?,
     };
     call.naming
         .consensus()
-        .add_member(member, member_deadline(call))
+        .add_member(member, member_deadline(&call))
         .await?;
-    Ok(json!({ "ok": true }))
+    Ok(Json(json!({ "ok": true })))
 }
 
-async fn remove_member(call: &Call<'_>) -> Result<Value, Refused> {
-    let id = number(call.form.required("id")?)?;
-    call.naming.consensus().remove_member(id, member_deadline(call)).await?;
-    Ok(json!({ "ok": true }))
+pub(super) async fn remove_member(call: Call) -> Answer {
+    let form = call.form();
+    let id = number(form.required("id")?)?;
+    call.naming
+        .consensus()
+        .remove_member(id, member_deadline(&call))
+        .await?;
+    Ok(Json(json!({ "ok": true })))
 }
 
-async fn transfer_leader(call: &Call<'_>) -> Result<Value, Refused> {
-    let to = call.form.optional("to").map(number).transpose()?;
+pub(super) async fn transfer_leader(call: Call) -> Answer {
+    let form = call.form();
+    let to = form.optional("to").map(number).transpose()?;
     let leader = call
         .naming
         .consensus()
         .transfer_leader(to, call.context.deadline)
         .await?;
-    Ok(json!({ "leader": leader.0 }))
+    Ok(Json(json!({ "leader": leader.0 })))
 }
 
 /// Waits for what `consistency` asks for.
-async fn consistent(call: &Call<'_>) -> Result<(), Refused> {
-    match call.form.optional("consistency") {
+async fn consistent(call: &Call, form: &Form<'_>) -> Result<(), Refused> {
+    match form.optional("consistency") {
         None | Some("local") => Ok(()),
         Some("strong") => Ok(call.naming.read_barrier(&call.context).await?),
         Some(other) => Err(Refusal::Text(format!("consistency is local or strong, not {other}")).into()),
     }
 }
 
-async fn services(call: &Call<'_>) -> Result<Value, Refused> {
-    let form = &call.form;
-    let group = form.optional("groupName").map(|_| group_of(form)).transpose()?;
+pub(super) async fn services(call: Call) -> Answer {
+    let form = call.form();
+    let group = form.optional("groupName").map(|_| group_of(&form)).transpose()?;
     let filter = ServiceFilter {
-        namespace: namespace_of(form)?,
+        namespace: namespace_of(&form)?,
         group,
     };
     let page = form.int("pageNo")?.unwrap_or(1).max(1);
@@ -256,7 +300,7 @@ async fn services(call: &Call<'_>) -> Result<Value, Refused> {
         .int("pageSize")?
         .unwrap_or(PAGE_SIZE_DEFAULT)
         .clamp(1, PAGE_SIZE_MAX);
-    consistent(call).await?;
+    consistent(&call, &form).await?;
     let offset = (page as usize - 1).saturating_mul(size as usize);
     let found = call.naming.services(&filter, offset, size as usize);
     let rows: Vec<Value> = found
@@ -264,13 +308,13 @@ async fn services(call: &Call<'_>) -> Result<Value, Refused> {
         .iter()
         .map(|key| service_row(&call.naming.snapshot(key)))
         .collect();
-    Ok(json!({
+    Ok(Json(json!({
         "namespace": filter.namespace.as_str(),
         "total": found.total,
         "page": page,
         "page_size": size,
         "services": rows,
-    }))
+    })))
 }
 
 fn service_row(snapshot: &ServiceSnapshot) -> Value {
@@ -292,9 +336,10 @@ fn widened(value: f32) -> f64 {
     value.to_string().parse().unwrap_or_else(|_| f64::from(value))
 }
 
-async fn service(call: &Call<'_>) -> Result<Value, Refused> {
-    let key = service_of(&call.form, ServiceParam::Required)?;
-    consistent(call).await?;
+pub(super) async fn service(call: Call) -> Answer {
+    let form = call.form();
+    let key = service_of(&form, ServiceParam::Required)?;
+    consistent(&call, &form).await?;
     let snapshot = call.naming.snapshot(&key);
     if !snapshot.exists {
         return Err(Refused(
@@ -315,7 +360,7 @@ async fn service(call: &Call<'_>) -> Result<Value, Refused> {
             })
         })
         .collect();
-    Ok(json!({
+    Ok(Json(json!({
         "namespace": key.namespace().as_str(),
         "group": key.group().as_str(),
         "name": key.name().as_str(),
@@ -326,13 +371,14 @@ async fn service(call: &Call<'_>) -> Result<Value, Refused> {
         "clusters": clusters,
         "instances": instance_rows(&snapshot),
         "subscribers": call.naming.push().subscriptions(&|of| *of == key).len(),
-    }))
+    })))
 }
 
-async fn instances(call: &Call<'_>) -> Result<Value, Refused> {
-    let key = service_of(&call.form, ServiceParam::Required)?;
-    consistent(call).await?;
-    Ok(json!({ "instances": instance_rows(&call.naming.snapshot(&key)) }))
+pub(super) async fn instances(call: Call) -> Answer {
+    let form = call.form();
+    let key = service_of(&form, ServiceParam::Required)?;
+    consistent(&call, &form).await?;
+    Ok(Json(json!({ "instances": instance_rows(&call.naming.snapshot(&key)) })))
 }
 
 fn instance_rows(snapshot: &ServiceSnapshot) -> Vec<Value> {

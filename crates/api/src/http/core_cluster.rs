@@ -28,7 +28,7 @@ pub(super) fn member(call: &Call<'_>, seen: &MemberView) -> Value {
         "ip": ip,
         "port": port.parse::<u16>().unwrap_or(0),
         "state": state(seen),
-        "extendInfo": {"version": call.door.config.version, "id": seen.member.id.0},
+        "extendInfo": {"version": call.site.config.version, "id": seen.member.id.0},
         "address": address,
         "failAccessCnt": 0,
     })
@@ -65,10 +65,6 @@ pub(super) fn simple_nodes(call: &Call<'_>) -> Result<Reply, Failure> {
 }
 
 pub(super) fn health(call: &Call<'_>) -> Result<Reply, Failure> {
-    let state = if call.naming.readiness().ready {
-        "UP"
-    } else {
-        "STARTING"
-    };
+    let state = if call.site.readiness().ready { "UP" } else { "STARTING" };
     Ok(rest_result(state))
 }

@@ -1,15 +1,18 @@
 //! One request from its head to its answer.
 
 use super::failure::Failure;
-use super::reply::Reply;
+use super::own::Own;
+use super::reply::{CONTENT_SECURITY, Reply, outcome_of};
 use super::route::{Family, Route, Target};
+use super::site::Site;
 use super::{
     Config, admin, beat, catalog, console, core_cluster, health, instance, list, metadata_batch, operator, probe,
     service, spring,
 };
 use crate::metrics::HTTP_PANICS;
+use axum::body::Body as AxumBody;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -21,7 +24,7 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -37,10 +40,9 @@ const WRITE_GRACE: Duration = Duration::from_secs(1);
 
 /// Lets requests in and has them answered.
 pub(super) struct Door {
-    pub(super) config: Config,
-    pub(super) clock: Clock,
+    pub(super) site: Arc<Site>,
+    own: Own,
     prefix: String,
-    naming: OnceLock<Naming>,
     opened: Instant,
     /// Milliseconds since `opened`.
     ready_until_ms: AtomicU64,
@@ -48,7 +50,7 @@ pub(super) struct Door {
 
 /// A request, as handlers see it.
 pub(super) struct Call<'a> {
-    pub(super) door: &'a Door,
+    pub(super) site: &'a Arc<Site>,
     pub(super) naming: &'a Naming,
     pub(super) form: Form<'a>,
     pub(super) headers: &'a HeaderMap,
@@ -80,46 +82,46 @@ enum BodyError {
 impl Door {
     pub(super) fn new(config: Config, clock: Clock) -> Self {
         let opened = clock.now();
+        let prefix = config.prefix.trim_end_matches('/').to_owned();
+        let site = Arc::new(Site::new(config, clock));
         Self {
-            prefix: config.prefix.trim_end_matches('/').to_owned(),
-            config,
-            clock,
-            naming: OnceLock::new(),
+            prefix,
+            own: Own::new(&site),
+            site,
             opened,
             ready_until_ms: AtomicU64::new(0),
         }
     }
 
-    pub(super) fn open(&self, naming: Naming) {
-        if self.naming.set(naming).is_err() {
-            tracing::warn!("the HTTP door was opened twice; the first naming stays");
-        }
-    }
-
-    pub(super) fn naming(&self) -> Option<&Naming> {
-        self.naming.get()
-    }
-
-    pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
-        let received = self.clock.now();
+    pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<AnswerBody> {
+        let received = self.clock().now();
         let (head, body) = request.into_parts();
         let target = Route::find(&self.prefix, &head.method, head.uri.path());
         let handled = contained(async {
-            match self.body(&head.method, &head.headers, body).await {
-                Ok(body) => self.reply(target, &head, &body, peer, received).await,
-                Err(error) => self.bad_body(target, &error, head.uri.path()),
+            let body = match self.body(&head.method, &head.headers, body).await {
+                Ok(body) => body,
+                Err(error) => return ours(target.route, self.bad_body(target, &error, head.uri.path())),
+            };
+            if is_preflight(&head) {
+                return ours(target.route, Reply::text(StatusCode::OK, ""));
             }
+            if matches!(target.family, Family::Admin | Family::Probe) {
+                let (route, response) = self.own.answer(target.family, &self.prefix, &head, body).await;
+                return (route, response.map(Either::Right));
+            }
+            ours(target.route, self.reply(target, &head, &body, peer, received).await)
         });
-        let reply = handled.await.unwrap_or_else(|Panicked| {
+        let (route, mut response) = handled.await.unwrap_or_else(|Panicked| {
             HTTP_PANICS.inc();
-            tracing::error!(route = ?target.route, "a handler panicked");
-            self.fault(target)
+            tracing::error!(path = head.uri.path(), "a handler panicked");
+            ours(target.route, self.fault(target))
         });
-        let seconds = self.clock.now().saturating_duration_since(received).as_secs_f64();
-        target.route.metrics().record(reply.outcome(), seconds);
-        let mut response = reply.into_response();
+        let seconds = self.clock().now().saturating_duration_since(received).as_secs_f64();
+        route.metrics().record(outcome_of(response.status()), seconds);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY);
         if matches!(target.family, Family::Naming | Family::Nacos) {
-            allow_origin(&head.headers, response.headers_mut());
+            allow_origin(&head.headers, headers);
         }
         response
     }
@@ -133,17 +135,14 @@ impl Door {
         received: Instant,
     ) -> Reply {
         let path = head.uri.path();
-        if head.method == Method::OPTIONS && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
-            return Reply::text(StatusCode::OK, "");
-        }
         if target.route == Route::Unknown {
             return self.unknown(target, &head.method, path);
         }
-        if let Some(reply) = probe::answer(self, target.route) {
+        if let Some(reply) = probe::answer(&self.site, target.route) {
             return reply;
         }
-        let Some(naming) = self.naming() else {
-            return self.not_open(target);
+        let Some(naming) = self.site.naming() else {
+            return unavailable("STARTING", None);
         };
         if target.family == Family::Naming
             && let Some(reply) = self.not_serving(naming, target.route)
@@ -151,7 +150,7 @@ impl Door {
             return reply;
         }
         let call = Call {
-            door: self,
+            site: &self.site,
             naming,
             form: Form::parse(head.uri.query().unwrap_or("").as_bytes(), body),
             headers: &head.headers,
@@ -159,13 +158,13 @@ impl Door {
             context: Context {
                 principal: Principal::Anonymous,
                 received,
-                deadline: received + self.config.write_timeout,
+                deadline: received + self.site.config.write_timeout,
             },
         };
-        if target.family == Family::Admin {
-            return admin::answer(target.route, &call).await;
-        }
-        let in_time = tokio::time::timeout(self.config.write_timeout + WRITE_GRACE, dispatch(target.route, &call));
+        let in_time = tokio::time::timeout(
+            self.site.config.write_timeout + WRITE_GRACE,
+            dispatch(target.route, &call),
+        );
         match in_time.await {
             Ok(Ok(reply)) => reply,
             Ok(Err(failure)) => failure.into_reply(),
@@ -173,10 +172,14 @@ impl Door {
                 StatusCode::INTERNAL_SERVER_ERROR,
                 format!(
                     "caused: outcome unknown: no answer within {:?};",
-                    self.config.write_timeout
+                    self.site.config.write_timeout
                 ),
             ),
         }
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.site.clock
     }
 
     /// The body, if the request may have one that is a form; other kinds are left unread, as Nacos ignores them.
@@ -187,14 +190,14 @@ impl Door {
                 .get(..form.len())
                 .is_some_and(|start| start.eq_ignore_ascii_case(form))
         });
-        let too_large = body.size_hint().lower() > self.config.body_bytes_max as u64;
+        let too_large = body.size_hint().lower() > self.site.config.body_bytes_max as u64;
         if too_large {
             return Err(BodyError::TooLarge);
         }
         if body.is_end_stream() || matches!(*method, Method::GET | Method::HEAD) || !is_form {
             return Ok(Bytes::new());
         }
-        let collected = Limited::new(body, self.config.body_bytes_max).collect();
+        let collected = Limited::new(body, self.site.config.body_bytes_max).collect();
         match tokio::time::timeout(BODY_WAIT, collected).await {
             Err(_) => Err(BodyError::TooSlow),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
@@ -207,7 +210,7 @@ impl Door {
         let (status, message) = match error {
             BodyError::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the body is longer than {} bytes", self.config.body_bytes_max),
+                format!("the body is longer than {} bytes", self.site.config.body_bytes_max),
             ),
             BodyError::TooSlow => (
                 StatusCode::REQUEST_TIMEOUT,
@@ -218,12 +221,12 @@ impl Door {
         match target.family {
             Family::Admin if status == StatusCode::PAYLOAD_TOO_LARGE => admin::error(status, "too_large", &message),
             Family::Admin => admin::error(status, "bad_request", &message),
-            _ => spring::error(status, &message, path, self.clock.wall_ms()),
+            _ => spring::error(status, &message, path, self.clock().wall_ms()),
         }
     }
 
     fn unknown(&self, target: Target, method: &Method, path: &str) -> Reply {
-        let now = self.clock.wall_ms();
+        let now = self.clock().wall_ms();
         match (target.family, target.path_exists) {
             // Also for a wrong method on a path that exists (T-32).
             (Family::Naming, _) => spring::error(
@@ -232,19 +235,7 @@ impl Door {
                 path,
                 now,
             ),
-            (Family::Admin, true) => admin::error(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                &format!("{method} is not offered here"),
-            ),
-            (Family::Admin, false) => admin::error(StatusCode::NOT_FOUND, "not_found", "no such path"),
-            (_, true) => spring::error(
-                StatusCode::METHOD_NOT_ALLOWED,
-                &format!("Request method '{method}' not supported"),
-                path,
-                now,
-            ),
-            (_, false) => spring::error(StatusCode::NOT_FOUND, "No message available", path, now),
+            (_, exists) => spring::no_call(method, path, exists, now),
         }
     }
 
@@ -253,13 +244,6 @@ impl Door {
         match target.family {
             Family::Admin => admin::error(status, "internal", "the handling of this request failed"),
             _ => Reply::text(status, "caused: the handling of this request failed;"),
-        }
-    }
-
-    fn not_open(&self, target: Target) -> Reply {
-        match target.family {
-            Family::Admin => admin::error(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "this node is starting"),
-            _ => unavailable("STARTING", None),
         }
     }
 
@@ -273,7 +257,7 @@ impl Door {
         if let Some(status) = switches.server_status.as_deref().filter(|status| *status != "UP") {
             return Some(unavailable(status, None));
         }
-        let now_ms = self.clock.now().saturating_duration_since(self.opened).as_millis() as u64;
+        let now_ms = self.clock().now().saturating_duration_since(self.opened).as_millis() as u64;
         if now_ms < self.ready_until_ms.load(Ordering::Relaxed) {
             return None;
         }
@@ -284,6 +268,18 @@ impl Door {
         }
         Some(unavailable("DOWN", Some(&readiness.reasons)))
     }
+}
+
+/// Nacos's dialect answers from one buffer; our own calls as axum does.
+type AnswerBody = Either<Full<Bytes>, AxumBody>;
+
+fn ours(route: Route, reply: Reply) -> (Route, Response<AnswerBody>) {
+    (route, reply.into_http().map(Either::Left))
+}
+
+/// A browser that asks whether it may ask.
+fn is_preflight(head: &hyper::http::request::Parts) -> bool {
+    head.method == Method::OPTIONS && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// 503, at which every client takes its next server.
@@ -359,7 +355,7 @@ async fn dispatch(route: Route, call: &Call<'_>) -> Result<Reply, Failure> {
         Route::CoreSimpleNodes => core_cluster::simple_nodes(call),
         Route::CoreHealth => core_cluster::health(call),
         Route::ConsoleNamespaces => console::namespaces(call),
-        // Answered by `probe` and `admin`.
+        // Answered by `probe` and `own`.
         _ => Err(Failure::text(StatusCode::NOT_FOUND, "no such call")),
     }
 }

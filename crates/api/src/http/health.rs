@@ -13,7 +13,7 @@ use serde_json::json;
 
 pub(super) fn server(call: &Call<'_>) -> Reply {
     let services = call.naming.counts().services;
-    let port = call.door.config.listen.port();
+    let port = call.site.config.listen.port();
     Reply::json(&json!({
         "msg": format!("Hello! I am Nacos-Naming and healthy! total services: {services}, local port:{port}")
     }))

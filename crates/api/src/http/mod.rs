@@ -1,6 +1,6 @@
 //! The HTTP door: Nacos's v1 dialect, our own admin calls, health and metrics.
 //!
-//! [`route`] says what a method and a path mean; [`door`] lets a request in (is the node serving, is the body bearable),
+//! Our own calls go to the routers of [`own`]. Of Nacos's, [`route`] says what a method and a path mean; [`door`] lets a request in (is the node serving, is the body bearable),
 //! has it answered by the file of its family, counts it, and answers 500 for a handler that panics. [`serve`] owns the
 //! listener and the connections. A handler decodes through `wire`, makes one call to `naming` and encodes.
 
@@ -16,11 +16,13 @@ mod instance;
 mod list;
 mod metadata_batch;
 mod operator;
+mod own;
 mod probe;
 mod reply;
 mod route;
 mod serve;
 mod service;
+mod site;
 mod spring;
 #[cfg(test)]
 mod tests;
@@ -93,6 +95,12 @@ pub struct Opener(Arc<Door>);
 impl Opener {
     /// Lets naming calls in. The first call counts.
     pub fn open(&self, naming: Naming) {
-        self.0.open(naming);
+        self.0.site.open(naming);
+    }
+
+    /// `/health/ready` says no from now on. Naming calls are answered until the server ends: whoever has not heard yet is
+    /// not to be failed.
+    pub fn drain(&self) {
+        self.0.site.drain();
     }
 }

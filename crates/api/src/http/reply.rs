@@ -1,5 +1,7 @@
 //! Answers, before they are HTTP.
 
+use axum::body::Body;
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{self, HeaderName, HeaderValue};
@@ -12,7 +14,7 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain;charset=UTF-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 /// Nacos sends it with every answer; it keeps a browser from running what an answer may echo.
-const CONTENT_SECURITY: HeaderValue = HeaderValue::from_static("script-src 'self'");
+pub(super) const CONTENT_SECURITY: HeaderValue = HeaderValue::from_static("script-src 'self'");
 
 /// The longest text that echoes what a caller sent.
 const ECHO_BYTES_MAX: usize = 4_096;
@@ -89,24 +91,29 @@ impl Reply {
             .with_header(header::EXPIRES, HeaderValue::from_static("0"))
     }
 
-    pub(super) fn outcome(&self) -> Outcome {
-        match self.status.as_u16() {
-            501 | 400..500 => Outcome::Refused,
-            500.. => Outcome::Failed,
-            _ => Outcome::Ok,
-        }
-    }
-
-    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
+    pub(super) fn into_http(self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::new(self.body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, self.content_type);
-        headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY);
         for (name, value) in self.headers {
             headers.append(name, value);
         }
         response
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response<Body> {
+        self.into_http().map(Body::new)
+    }
+}
+
+pub(super) fn outcome_of(status: StatusCode) -> Outcome {
+    match status.as_u16() {
+        501 | 400..500 => Outcome::Refused,
+        500.. => Outcome::Failed,
+        _ => Outcome::Ok,
     }
 }
 

@@ -101,7 +101,8 @@ impl Route {
         &METRICS[self as usize]
     }
 
-    /// What `method` on `path` means, where Nacos's paths stand below `prefix`.
+    /// What `method` on `path` means, where Nacos's paths stand below `prefix`. Of our own paths only the family is found
+    /// here; [`own`](super::own) routes them.
     pub(super) fn find(prefix: &str, method: &Method, path: &str) -> Target {
         let found = |family, (route, path_exists)| Target {
             route,
@@ -112,14 +113,14 @@ impl Route {
             if let Some(rest) = below.strip_prefix("/v1/ns/") {
                 return found(Family::Naming, naming(method, rest));
             }
-            if let Some(rest) = below.strip_prefix("/v3/admin/muster/") {
-                return found(Family::Admin, admin(method, rest));
+            if below.starts_with("/v3/admin/muster/") {
+                return found(Family::Admin, (Route::Unknown, false));
             }
             if below.starts_with("/v1/") || below.starts_with("/v2/") || below.starts_with("/v3/") {
                 return found(Family::Nacos, nacos(method, below));
             }
         }
-        found(Family::Probe, probe(method, path))
+        found(Family::Probe, (Route::Unknown, false))
     }
 }
 
@@ -195,32 +196,6 @@ fn nacos(method: &Method, below: &str) -> (Route, bool) {
     }
 }
 
-fn admin(method: &Method, rest: &str) -> (Route, bool) {
-    let by = |of: &[(Method, Route)]| by_method(method, of);
-    match rest {
-        "cluster" => by(&[(Method::GET, Route::AdminCluster)]),
-        "cluster/members" => by(&[
-            (Method::POST, Route::AdminMemberAdd),
-            (Method::DELETE, Route::AdminMemberRemove),
-        ]),
-        "cluster/transfer-leader" => by(&[(Method::POST, Route::AdminTransferLeader)]),
-        "services" => by(&[(Method::GET, Route::AdminServices)]),
-        "service" => by(&[(Method::GET, Route::AdminService)]),
-        "instances" => by(&[(Method::GET, Route::AdminInstances)]),
-        _ => (Route::Unknown, false),
-    }
-}
-
-fn probe(method: &Method, path: &str) -> (Route, bool) {
-    let by = |of: &[(Method, Route)]| by_method(method, of);
-    match path {
-        "/health/live" => by(&[(Method::GET, Route::HealthLive)]),
-        "/health/ready" => by(&[(Method::GET, Route::HealthReady)]),
-        "/metrics" => by(&[(Method::GET, Route::Metrics)]),
-        _ => (Route::Unknown, false),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,22 +217,18 @@ mod tests {
                 "{prefix}"
             );
         }
-        assert_eq!(
-            Route::find("/nacos", &Method::GET, "/health/live").route,
-            Route::HealthLive
-        );
         let outside = Route::find("/nacos", &Method::POST, "/v1/ns/instance");
         assert_eq!((outside.route, outside.path_exists), (Route::Unknown, false));
     }
 
     #[test]
     fn a_wrong_method_is_unknown_on_a_path_that_exists() {
-        let target = Route::find("/nacos", &Method::POST, "/nacos/v3/admin/muster/cluster");
+        let target = Route::find("/nacos", &Method::POST, "/nacos/v1/console/namespaces");
         assert_eq!(
             target,
             Target {
                 route: Route::Unknown,
-                family: Family::Admin,
+                family: Family::Nacos,
                 path_exists: true
             }
         );

@@ -48,7 +48,7 @@ pub(super) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 pub(super) async fn run(listener: TcpListener, door: Arc<Door>, shutdown: Shutdown, drain: Duration, tasks: Tasks) {
-    let connections_max = u32::try_from(door.config.connections_max.max(1))
+    let connections_max = u32::try_from(door.site.config.connections_max.max(1))
         .unwrap_or(u32::MAX)
         .min(1 << 28);
     let places = Arc::new(Semaphore::new(connections_max as usize));

@@ -1,7 +1,7 @@
 //! The error JSON of Nacos's web framework.
 
 use super::reply::Reply;
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -25,6 +25,16 @@ pub(super) fn error(status: StatusCode, message: &str, path: &str, wall_ms: u64)
             path,
         },
     )
+}
+
+/// A path that nobody answers, or one that `method` does not fit.
+pub(super) fn no_call(method: &Method, path: &str, path_exists: bool, wall_ms: u64) -> Reply {
+    if path_exists {
+        let message = format!("Request method '{method}' not supported");
+        error(StatusCode::METHOD_NOT_ALLOWED, &message, path, wall_ms)
+    } else {
+        error(StatusCode::NOT_FOUND, "No message available", path, wall_ms)
+    }
 }
 
 /// `2026-01-01T00:00:00.000+00:00`.

@@ -57,6 +57,54 @@ async fn a_node_that_is_loading_answers_503_with_its_reasons() {
 }
 
 #[tokio::test]
+async fn a_node_that_stops_is_not_ready_and_serves_until_its_doors_close() {
+    let rig = Rig::open().await;
+    rig.opener.drain();
+    let ready = rig.get_root("/health/ready").await;
+    assert_eq!((ready.status, &ready.json()["ready"]), (503, &json!(false)));
+    assert_eq!(ready.json()["reasons"][0], "the node is stopping");
+    rig.call("GET", "/v1/console/health/readiness")
+        .await
+        .is(500, "Naming is not in readiness");
+    assert_eq!(rig.get_root("/health/live").await.status, 200);
+    rig.call("POST", "/v1/ns/instance?serviceName=svc&ip=10.0.0.1&port=80")
+        .await
+        .is(200, "ok");
+    assert_eq!(rig.listed("svc").await, ["10.0.0.1:80"]);
+}
+
+#[tokio::test]
+async fn a_node_that_was_removed_from_the_group_is_not_ready() {
+    let rig = Rig::open().await;
+    rig.bed
+        .set_status(|status| status.members[0].member.id = muster_model::MemberId(2));
+    let ready = rig.get_root("/health/ready").await;
+    assert_eq!(ready.status, 503);
+    assert_eq!(
+        ready.json()["reasons"][0],
+        "this node is not a member of the cluster any more"
+    );
+    let list = rig.call("GET", "/v1/ns/instance/list?serviceName=svc").await;
+    assert_eq!(list.status, 503, "{}", list.body);
+}
+
+#[tokio::test]
+async fn patching_the_health_of_a_probed_instance_is_refused_in_words() {
+    let rig = Rig::open().await;
+    rig.register("svc", "10.0.0.1:80", Kind::Persistent).await;
+    let patched = rig
+        .call(
+            "PATCH",
+            "/v1/ns/instance?serviceName=svc&ip=10.0.0.1&port=80&ephemeral=false&healthy=false",
+        )
+        .await;
+    patched.is(
+        400,
+        "health check is still working, service: DEFAULT_GROUP@@svc, cluster: DEFAULT",
+    );
+}
+
+#[tokio::test]
 async fn without_a_leader_a_node_stays_ready_and_says_so() {
     let rig = Rig::open().await;
     rig.bed.set_leader(false);
