@@ -373,6 +373,21 @@ func hold() {
 	time.Sleep(2 * time.Minute)
 }
 
+func onAllNodes(service string, offsets ...uint64) bool {
+	for _, node := range nodes {
+		hosts, err := list(node, service)
+		if err != nil {
+			return false
+		}
+		for _, offset := range offsets {
+			if find(hosts, offset) == nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 func failover() {
 	everywhere, listening := connect(nodes...), connect(nodes...)
 	service := "compat-failover-go-" + word
@@ -380,6 +395,10 @@ func failover() {
 		if err := register(everywhere, service, group, offset, 1, nil, true); err != nil {
 			panic(err)
 		}
+	}
+	// Callbacks of two lists that arrive together may run in either order and the last one stays, so there is to be one list.
+	if err := eventually("both on all nodes", 10*time.Second, func() bool { return onAllNodes(service, 50, 51) }); err != nil {
+		panic(err)
 	}
 	seen, err := subscribe(listening, service, group)
 	if err != nil {

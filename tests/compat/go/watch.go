@@ -26,6 +26,11 @@ func subscribe(to naming_client.INamingClient, service, group string) (*watch, e
 }
 
 func (seen *watch) called(now []model.SubscribeService, err error) {
+	// An error carries no list. The client gives one for a service that has no instances yet, from a goroutine of its own that
+	// may run after the one that brings the first instance.
+	if err != nil {
+		return
+	}
 	seen.Lock()
 	defer seen.Unlock()
 	for _, old := range seen.hosts {
