@@ -37,6 +37,15 @@ pub(crate) static HTTP_PANICS: LazyLock<IntCounter> = LazyLock::new(|| {
     .expect("the name is registered once")
 });
 
+pub(crate) static SUBSCRIBERS_MISSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!(
+        "muster_http_subscribers_missed_total",
+        "Members whose subscribers are missing in a listing, or not all there, by why (unreachable, refused, cut)",
+        &["reason"]
+    )
+    .expect("the name is registered once")
+});
+
 /// What came of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Outcome {

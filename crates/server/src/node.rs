@@ -137,6 +137,7 @@ impl Node {
         grpc.serve_until_shutdown(&tasks);
         let transport: Arc<dyn Transport> = grpc;
         transport.set_peers(peers_of(&configured));
+        opener.join(transport.clone());
 
         let membership = Membership::start(
             settings.membership(),

@@ -336,7 +336,7 @@ async fn dispatch(route: Route, call: &Call<'_>) -> Result<Reply, Failure> {
         Route::ServiceDelete => service::delete(call).await,
         Route::ServiceList => service::list(call),
         Route::ServiceNames => service::names(call),
-        Route::ServiceSubscribers => service::subscribers(call),
+        Route::ServiceSubscribers => service::subscribers(call).await,
         Route::SelectorTypes => Ok(service::selector_types()),
         Route::CatalogServices => catalog::services(call),
         Route::CatalogService => catalog::service(call),

@@ -24,12 +24,14 @@ mod serve;
 mod service;
 mod site;
 mod spring;
+mod subscribers;
 #[cfg(test)]
 mod tests;
 
 use door::Door;
 use muster_naming::Naming;
 use muster_runtime::{Clock, Shutdown, Tasks};
+use muster_transport::{Route, Transport};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,6 +98,13 @@ impl Opener {
     /// Lets naming calls in. The first call counts.
     pub fn open(&self, naming: Naming) {
         self.0.site.open(naming);
+    }
+
+    /// Tells the other members of this node's subscribers, and asks them for theirs in listings.
+    pub fn join(&self, transport: Arc<dyn Transport>) {
+        let teller = subscribers::Teller(Arc::downgrade(&self.0.site));
+        transport.serve(Route::Subscribers, Arc::new(teller));
+        self.0.site.join(transport);
     }
 
     /// `/health/ready` says no from now on. Naming calls are answered until the server ends: whoever has not heard yet is

@@ -3,10 +3,10 @@
 use super::door::Call;
 use super::failure::Failure;
 use super::reply::Reply;
+use super::subscribers::{self, Identity, Question, Words};
 use hyper::StatusCode;
-use muster_model::{GroupName, Metadata, NamespaceId, ServiceKey, ServiceSettings};
+use muster_model::{Metadata, NamespaceId, ServiceKey, ServiceSettings};
 use muster_naming::{Error, ServiceFilter};
-use muster_push::Listed;
 use muster_wire::{Refusal, ServiceParam, answers, group_of, grouped_name, namespace_of, parse_metadata, service_of};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -159,36 +159,35 @@ pub(super) fn names(call: &Call<'_>) -> Result<Reply, Failure> {
     ))
 }
 
-/// Subscribers on this node. Group and name match by what they contain, as in Nacos.
-pub(super) fn subscribers(call: &Call<'_>) -> Result<Reply, Failure> {
+/// Subscribers of all living members, or with `aggregation=false` of this node alone. Group and name match by what they
+/// contain, as in Nacos.
+pub(super) async fn subscribers(call: &Call<'_>) -> Result<Reply, Failure> {
     let service = service_of(&call.form, ServiceParam::Required)?;
     let page = i64::from(call.form.int_or_zero("pageNo").unwrap_or(1));
     let size = i64::from(call.form.int_or_zero("pageSize").unwrap_or(1_000)).max(0);
-    let (group, name): (&GroupName, &str) = (service.group(), service.name().as_str());
-    let mut found = call.naming.push().subscriptions(&|candidate: &ServiceKey| {
-        candidate.namespace() == service.namespace()
-            && candidate.group().as_str().contains(group.as_str())
-            && candidate.name().as_str().contains(name)
-    });
-    found.sort_by(|a, b| {
-        (&a.key.service, a.key.target, &a.key.clusters).cmp(&(&b.key.service, b.key.target, &b.key.clusters))
-    });
+    let (question, push) = (Question::of(&service), call.naming.push());
+    let found = if call.form.strict_flag("aggregation")?.unwrap_or(true) {
+        let view = call.naming.membership().view();
+        let peers: Vec<_> = view.living_peers().map(|member| member.id).collect();
+        subscribers::everywhere(call.site, push, &peers, &question).await
+    } else {
+        subscribers::here(push, &question)
+    };
     let offset = usize::try_from((page - 1).saturating_mul(size)).unwrap_or(0);
     let shown: Vec<_> = found.iter().skip(offset).take(size as usize).map(subscriber).collect();
     Ok(Reply::json(&json!({ "count": found.len(), "subscribers": shown })))
 }
 
-fn subscriber(listed: &Listed) -> serde_json::Value {
-    let key = &listed.key;
+fn subscriber((identity, words): (&Identity, &Words)) -> serde_json::Value {
     json!({
-        "addrStr": key.target.to_string(),
-        "agent": listed.info.agent,
-        "app": listed.info.app,
-        "ip": key.target.ip().to_string(),
-        "port": key.target.port(),
-        "namespaceId": key.service.namespace().as_str(),
-        "serviceName": grouped_name(&key.service).to_string(),
-        "cluster": key.clusters,
+        "addrStr": identity.target.to_string(),
+        "agent": words.agent,
+        "app": words.app,
+        "ip": identity.target.ip().to_string(),
+        "port": identity.target.port(),
+        "namespaceId": identity.service.namespace().as_str(),
+        "serviceName": grouped_name(&identity.service).to_string(),
+        "cluster": identity.clusters,
     })
 }
 

@@ -11,3 +11,4 @@ mod operators;
 mod rig;
 mod sdk_shapes;
 mod services;
+mod subscribers;

@@ -6,6 +6,7 @@ use muster_model::{Kind, Member, MemberId};
 use muster_naming::testing::{Parts, Testbed};
 use muster_push::{Delivery, Handed, Push, Sink};
 use muster_runtime::{Clock, Shutdown, Tasks};
+use muster_transport::memory::Network;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +69,10 @@ fn member(id: u64, port: u16) -> Member {
 
 /// Two members, of which the second is dead.
 fn membership(clock: &Clock) -> Membership {
+    two_members(clock, 1, false)
+}
+
+fn two_members(clock: &Clock, local: u64, both_alive: bool) -> Membership {
     let seen = |member: Member, alive| MemberView {
         member,
         alive,
@@ -76,8 +81,8 @@ fn membership(clock: &Clock) -> Membership {
         skew_ms: 0,
     };
     Membership::fixed(View {
-        local: MemberId(1),
-        members: vec![seen(member(1, 8848), true), seen(member(2, 8858), false)],
+        local: MemberId(local),
+        members: vec![seen(member(1, 8848), true), seen(member(2, 8858), both_alive)],
         quorum: true,
         epoch: 1,
         since: clock.now(),
@@ -99,6 +104,23 @@ impl Rig {
 
     pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let clock = Clock::system();
+        let membership = membership(&clock);
+        Self::start(clock, membership, change).await
+    }
+
+    /// An opened member of two that live.
+    pub(super) async fn member_of_two(local: u64, network: &Network) -> Self {
+        let clock = Clock::system();
+        let membership = two_members(&clock, local, true);
+        let rig = Self::start(clock, membership, |_| {}).await;
+        let id = MemberId(local);
+        rig.bed.set_status(|status| status.members[0].member.id = id);
+        rig.opener.join(network.join(id));
+        rig.opener.open(rig.bed.naming.clone());
+        rig
+    }
+
+    async fn start(clock: Clock, membership: Membership, change: impl FnOnce(&mut Config)) -> Self {
         let pushes = clock.clone();
         let bed = Testbed::start_with(Parts {
             clock: clock.clone(),
@@ -111,7 +133,7 @@ impl Rig {
                     tasks,
                 )
             })),
-            membership: Some(membership(&clock)),
+            membership: Some(membership),
             ..Parts::default()
         });
         let mut config = Config {
