@@ -1,5 +1,7 @@
 //! The dialects: HTTP v1, our own admin paths, UDP push. Decode, make one call to `naming`, encode.
 
+pub mod grpc;
 pub mod http;
 mod metrics;
+pub mod tls;
 pub mod udp;

@@ -8,6 +8,7 @@
 //! crate that speaks or replays (style: three formats, three owners).
 
 mod change;
+mod connection;
 mod edit;
 mod instance;
 mod member;
@@ -18,6 +19,7 @@ mod snapshot;
 mod timings;
 
 pub use change::{ChangeId, ChangeSink, Stamp, Trace};
+pub use connection::ConnectionId;
 pub use edit::{InstanceEdit, MetadataEdit};
 pub use instance::{ClientId, Host, Instance, InstanceKey, Kind, Weight, WeightError};
 pub use member::{Member, MemberId, Principal};

@@ -2,8 +2,8 @@ use crate::delivery::Mark;
 use crate::engine::SubscriptionId;
 use crate::shard::{Shard, Shared};
 use crate::token::{Issuer, Topics};
-use crate::{Config, Counts, Listed, Sink, Snapshots, Subscribed, SubscriptionInfo, SubscriptionKey, metrics};
-use muster_model::{ServiceKey, ServiceSnapshot};
+use crate::{Config, Counts, Listed, Sink, Snapshots, Subscribed, SubscriptionInfo, SubscriptionKey, Target, metrics};
+use muster_model::{ConnectionId, ServiceKey, ServiceSnapshot};
 use muster_runtime::{Clock, TaskKind, Tasks};
 use parking_lot::Mutex;
 use std::collections::hash_map::DefaultHasher;
@@ -105,7 +105,7 @@ impl Push {
     pub fn subscribe(&self, key: SubscriptionKey, info: SubscriptionInfo, seen: &ServiceSnapshot) -> Subscribed {
         let inner = &*self.0;
         let key = SubscriptionKey {
-            target: SocketAddr::new(key.target.ip().to_canonical(), key.target.port()),
+            target: key.target.canonical(),
             ..key
         };
         let index = shard_of(key.target.ip());
@@ -150,7 +150,7 @@ impl Push {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         let now = self.0.shared.clock.now();
         let shard = &self.0.shards[shard_of(from.ip())];
-        let outcome = if shard.with_engine(|engine| engine.acked(token, from, now)) {
+        let outcome = if shard.with_engine(|engine| engine.acked(token, Target::Udp(from), now)) {
             shard.wake();
             "matched"
         } else if self.0.acked_from_elsewhere(token, from, now) {
@@ -159,6 +159,30 @@ impl Push {
             "unmatched"
         };
         metrics::ACKS.with_label_values(&[outcome]).inc();
+    }
+
+    /// A connection's client says it has what `token` carried.
+    pub fn acked_by(&self, token: u64, connection: ConnectionId) {
+        let _ = (token, connection);
+        todo!("skeleton")
+    }
+
+    /// Ends a connection's subscription to a service, whatever its clusters; says whether there was one.
+    pub fn unsubscribe(&self, service: &ServiceKey, connection: ConnectionId) -> bool {
+        let _ = (service, connection);
+        todo!("skeleton")
+    }
+
+    /// Ends everything that a connection subscribed to.
+    pub fn end(&self, connection: ConnectionId) {
+        let _ = connection;
+        todo!("skeleton")
+    }
+
+    /// What a connection subscribes to.
+    pub fn subscriptions_of(&self, connection: ConnectionId) -> Vec<Listed> {
+        let _ = connection;
+        todo!("skeleton")
     }
 
     pub fn subscriptions(&self, of: &dyn Fn(&ServiceKey) -> bool) -> Vec<Listed> {

@@ -16,10 +16,9 @@ mod acks;
 use crate::address::{Address, FAILURES_MAX};
 use crate::delivery::Mark;
 use crate::pace::Pace;
-use crate::{Config, Delivery, Handed, Listed, Subscribed, SubscriptionInfo, SubscriptionKey};
+use crate::{Config, Delivery, Handed, Listed, Subscribed, SubscriptionInfo, SubscriptionKey, Target};
 use muster_model::{ServiceKey, ServiceSnapshot};
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -115,9 +114,9 @@ pub(crate) struct Engine {
     subscriptions: HashMap<SubscriptionId, Subscription>,
     by_key: HashMap<Arc<SubscriptionKey>, SubscriptionId>,
     services: HashMap<ServiceKey, Service>,
-    addresses: HashMap<SocketAddr, Address>,
+    addresses: HashMap<Target, Address>,
     /// Every pair in a subscription's `sent`, with its target.
-    tokens: BTreeSet<(u64, SocketAddr, SubscriptionId)>,
+    tokens: BTreeSet<(u64, Target, SubscriptionId)>,
     /// Each at most once (`queued`), so never longer than there are subscriptions.
     ready: VecDeque<SubscriptionId>,
     merges: BTreeSet<(Instant, ServiceKey)>,

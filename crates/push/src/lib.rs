@@ -23,9 +23,11 @@ mod metrics;
 mod pace;
 mod shard;
 mod subscription;
+mod target;
 mod token;
 
 pub use config::Config;
 pub use delivery::{Delivery, Handed, Sink, Snapshots};
 pub use door::Push;
 pub use subscription::{Counts, Listed, Subscribed, SubscriptionInfo, SubscriptionKey};
+pub use target::Target;

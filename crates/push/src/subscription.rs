@@ -1,5 +1,5 @@
+use crate::Target;
 use muster_model::ServiceKey;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ pub struct SubscriptionKey {
     pub service: ServiceKey,
     /// The cluster filter verbatim, as the client wrote it: it is part of the client's cache key (T-7).
     pub clusters: Box<str>,
-    pub target: SocketAddr,
+    pub target: Target,
 }
 
 /// What is kept to show in listings and to choose how to deliver.

@@ -13,6 +13,7 @@ pub mod answers;
 mod beat;
 mod checker;
 mod form;
+pub mod grpc;
 mod instance_form;
 mod list;
 mod loose;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use muster_model::{RenderKey, ServiceKey, ServiceSnapshot};
 use muster_naming::Switches;
-use muster_push::{Subscribed, SubscriptionInfo, SubscriptionKey};
+use muster_push::{Subscribed, SubscriptionInfo, SubscriptionKey, Target};
 use muster_wire::{Agent, ListFilter, ServiceParam, check_cluster_filter, service_list, service_of};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -68,7 +68,7 @@ fn subscribe(
     let key = SubscriptionKey {
         service,
         clusters: clusters.into(),
-        target: SocketAddr::new(client_ip(call), port),
+        target: Target::Udp(SocketAddr::new(client_ip(call), port)),
     };
     let info = SubscriptionInfo {
         agent: shortened(call.agent_text()),

@@ -113,7 +113,7 @@ pub(super) fn here(push: &Push, question: &Question) -> Subscribers {
     let entry = |listed: Listed| {
         let identity = Identity {
             service: listed.key.service.clone(),
-            target: listed.key.target,
+            target: listed.key.target.address(),
             clusters: listed.key.clusters.clone(),
         };
         let words = Words {

@@ -5,7 +5,7 @@
 mod networks;
 mod packet;
 
-use muster_push::{Delivery, Handed, Push, Sink};
+use muster_push::{Delivery, Handed, Push, Sink, Target};
 use muster_runtime::{TaskKind, Tasks};
 use muster_wire::{ACK_BYTES_MAX, parse_ack};
 use networks::Networks;
@@ -133,7 +133,10 @@ impl Inner {
 
 impl Sink for UdpPush {
     fn deliver(&self, delivery: &Delivery) -> Handed {
-        let Some(target) = self.0.reachable(delivery.key.target) else {
+        let Target::Udp(target) = delivery.key.target else {
+            return Handed::Unreachable;
+        };
+        let Some(target) = self.0.reachable(target) else {
             return Handed::Unreachable;
         };
         let packet = packet::packet(delivery);

@@ -2,7 +2,7 @@ use super::*;
 use muster_model::{
     GroupName, Host, Instance, InstanceKey, Kind, NamespaceId, Renders, ServiceKey, ServiceName, ServiceSnapshot,
 };
-use muster_push::{Snapshots, Subscribed, SubscriptionInfo, SubscriptionKey};
+use muster_push::{Snapshots, Subscribed, SubscriptionInfo, SubscriptionKey, Target};
 use muster_runtime::{Clock, Shutdown};
 use parking_lot::Mutex;
 
@@ -54,7 +54,7 @@ fn delivery(target: SocketAddr, snapshot: &Arc<ServiceSnapshot>, agent: &str) ->
         key: Arc::new(SubscriptionKey {
             service: service(),
             clusters: "".into(),
-            target,
+            target: Target::Udp(target),
         }),
         info: Arc::new(SubscriptionInfo {
             agent: agent.into(),
@@ -175,7 +175,7 @@ async fn a_change_is_pushed_and_acks_of_every_shape_end_the_delivery_over_real_s
     let key = SubscriptionKey {
         service: service(),
         clusters: "".into(),
-        target: client.local_addr().unwrap(),
+        target: Target::Udp(client.local_addr().unwrap()),
     };
     let info = SubscriptionInfo {
         agent: JAVA.into(),

@@ -7,7 +7,7 @@ mod writes;
 
 use crate::testing::{Testbed, key};
 use muster_model::ServiceKey;
-use muster_push::{SubscriptionInfo, SubscriptionKey};
+use muster_push::{SubscriptionInfo, SubscriptionKey, Target};
 
 fn listed(bed: &Testbed, service: &ServiceKey) -> Vec<String> {
     let snapshot = bed.naming.snapshot(service);
@@ -22,7 +22,7 @@ fn subscription(service: &ServiceKey) -> SubscriptionKey {
     SubscriptionKey {
         service: service.clone(),
         clusters: "".into(),
-        target: "127.0.0.1:5000".parse().unwrap(),
+        target: Target::Udp("127.0.0.1:5000".parse().unwrap()),
     }
 }
 

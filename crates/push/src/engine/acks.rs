@@ -1,6 +1,7 @@
 //! What an ack means: whose it is, what it ends, whom it restores.
 
 use super::{Engine, SubscriptionId};
+use crate::Target;
 use crate::delivery::Mark;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -17,7 +18,7 @@ pub(crate) struct Holders {
 
 impl Engine {
     /// Takes an ack from the very address sent to, or from its host; false if it answers nothing that was sent there.
-    pub(crate) fn acked(&mut self, token: u64, from: SocketAddr, now: Instant) -> bool {
+    pub(crate) fn acked(&mut self, token: u64, from: Target, now: Instant) -> bool {
         let of_address = (token, from, SubscriptionId(0))..=(token, from, SubscriptionId(u64::MAX));
         let exact = self.tokens.range(of_address).next().map(|(_, _, id)| *id);
         let Some(id) = exact.or_else(|| self.only_holder_on(token, from)) else {
@@ -28,7 +29,7 @@ impl Engine {
     }
 
     /// The one subscription on this host that was sent the token: NAT changed the port.
-    fn only_holder_on(&self, token: u64, from: SocketAddr) -> Option<SubscriptionId> {
+    fn only_holder_on(&self, token: u64, from: Target) -> Option<SubscriptionId> {
         let mut on_host = self
             .holders_of(token)
             .filter(|(_, target, _)| target.ip() == from.ip())
@@ -36,8 +37,8 @@ impl Engine {
         on_host.next().filter(|_| on_host.next().is_none())
     }
 
-    fn holders_of(&self, token: u64) -> impl Iterator<Item = &(u64, SocketAddr, SubscriptionId)> {
-        let lowest = SocketAddr::from(([0, 0, 0, 0], 0));
+    fn holders_of(&self, token: u64) -> impl Iterator<Item = &(u64, Target, SubscriptionId)> {
+        let lowest = Target::Udp(SocketAddr::from(([0, 0, 0, 0], 0)));
         self.tokens
             .range((token, lowest, SubscriptionId(0))..)
             .take_while(move |(held, _, _)| *held == token)
