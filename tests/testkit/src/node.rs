@@ -78,6 +78,11 @@ impl Node {
         self.place.address()
     }
 
+    /// `ip:port` where SDKs speak gRPC.
+    pub fn grpc_address(&self) -> String {
+        format!("{}:{}", self.place.ip, self.place.port + crate::ports::SDK_OFFSET)
+    }
+
     pub fn is_running(&self) -> bool {
         self.running.is_some()
     }
