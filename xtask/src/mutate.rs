@@ -175,23 +175,23 @@ impl Mutation {
 
     fn fate(&self, tree: &Path) -> anyhow::Result<Fate> {
         let package = format!("muster-{}", self.package);
-        let built = cargo(tree, &["test", "--package", &package, "--lib", "--no-run"])?;
+        let built = cargo(tree, &["test", "--package", &package, "--no-run"])?;
         if !built.status.success() {
             return Ok(Fate::Unfit(String::from_utf8_lossy(&built.stderr).into_owned()));
         }
-        let ran = cargo(tree, &["test", "--package", &package, "--lib", "--", &self.test])?;
+        let ran = cargo(
+            tree,
+            &["test", "--package", &package, "--no-fail-fast", "--", &self.test],
+        )?;
         let said = String::from_utf8_lossy(&ran.stdout);
-        if said.contains(&format!("{} ... FAILED", self.test))
-            || said.contains(&format!("{} has been running", self.test))
-        {
-            Ok(Fate::Caught)
-        } else if said.contains("running 0 tests") {
-            Ok(Fate::Unfit(format!("there is no test {}", self.test)))
-        } else if ran.status.success() {
-            Ok(Fate::Missed)
+        let of_test = |end: &str| said.lines().any(|line| line.contains(&self.test) && line.contains(end));
+        Ok(if of_test("... FAILED") || of_test("has been running") {
+            Fate::Caught
+        } else if of_test("... ok") {
+            Fate::Missed
         } else {
-            Ok(Fate::Unfit(said.into_owned()))
-        }
+            Fate::Unfit(format!("there is no test {}, or it did not end:\n{said}", self.test))
+        })
     }
 }
 
