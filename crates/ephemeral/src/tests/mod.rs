@@ -1,6 +1,7 @@
 //! Whole clusters over the in-memory network, in paused time.
 
-mod cluster;
+pub(crate) mod cluster;
+mod connections;
 mod convergence;
 mod faults;
 mod garbage;
