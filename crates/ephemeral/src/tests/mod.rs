@@ -8,3 +8,4 @@ mod garbage;
 mod leases;
 mod merge;
 mod start;
+mod storms;
