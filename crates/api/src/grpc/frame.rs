@@ -1,0 +1,366 @@
+//! gRPC's framing: messages with their length in front, laid over HTTP/2 bodies.
+
+use bytes::{Buf, Bytes, BytesMut};
+use hyper::body::{Body, Incoming};
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+/// One byte that says whether the message is compressed, four of length.
+const PREFIX_BYTES: usize = 5;
+
+/// Room that the first part of a long message gets at once; a length is only a claim until its bytes are there.
+const CLAIM_BYTES_MAX: usize = 64 * 1_024;
+
+/// How a call ended, as gRPC says it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Code {
+    Ok = 0,
+    InvalidArgument = 3,
+    DeadlineExceeded = 4,
+    ResourceExhausted = 8,
+    Unimplemented = 12,
+    Unavailable = 14,
+}
+
+/// The end of a call or a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Status {
+    pub(super) code: Code,
+    /// ASCII without `%`, so that it stands in a trailer as it is.
+    pub(super) message: &'static str,
+}
+
+impl Status {
+    pub(super) const OK: Self = Self::new(Code::Ok, "");
+
+    pub(super) const fn new(code: Code, message: &'static str) -> Self {
+        Self { code, message }
+    }
+}
+
+/// A message on its way out: its prefix, then bytes that many subscribers may share.
+#[derive(Debug)]
+pub(super) struct Message {
+    prefix: [u8; PREFIX_BYTES],
+    /// How much of the prefix is gone.
+    taken: usize,
+    payload: Bytes,
+}
+
+impl Message {
+    pub(super) fn new(payload: Bytes) -> Self {
+        let mut prefix = [0; PREFIX_BYTES];
+        // A message of 4 GiB is beyond every bound of this server.
+        let length = u32::try_from(payload.len()).expect("a message is shorter than 4 GiB");
+        prefix[1..].copy_from_slice(&length.to_be_bytes());
+        Self {
+            prefix,
+            taken: 0,
+            payload,
+        }
+    }
+}
+
+impl Buf for Message {
+    fn remaining(&self) -> usize {
+        PREFIX_BYTES - self.taken + self.payload.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        match &self.prefix[self.taken..] {
+            [] => &self.payload,
+            prefix => prefix,
+        }
+    }
+
+    fn advance(&mut self, count: usize) {
+        let of_prefix = count.min(PREFIX_BYTES - self.taken);
+        self.taken += of_prefix;
+        self.payload.advance(count - of_prefix);
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let parts = [&self.prefix[self.taken..], &self.payload[..]];
+        let mut used = 0;
+        for (slice, part) in slices.iter_mut().zip(parts.into_iter().filter(|part| !part.is_empty())) {
+            *slice = IoSlice::new(part);
+            used += 1;
+        }
+        used
+    }
+}
+
+/// Bytes of messages that have arrived in part, of all connections together.
+#[derive(Debug)]
+pub(super) struct Budget {
+    bytes_max: usize,
+    bytes: AtomicUsize,
+}
+
+impl Budget {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            bytes: AtomicUsize::new(0),
+        }
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let taken = |now: usize| Some(now + bytes).filter(|sum| *sum <= self.bytes_max);
+        self.bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken)
+            .is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Why no message was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ReadError {
+    TooLong,
+    Compressed,
+    /// Too much of other connections' has arrived in part.
+    NoRoom,
+    /// The caller's side ended within a message.
+    Cut,
+}
+
+impl ReadError {
+    pub(super) fn status(self) -> Status {
+        match self {
+            ReadError::TooLong => Status::new(Code::ResourceExhausted, "the message is longer than this server takes"),
+            ReadError::Compressed => Status::new(Code::Unimplemented, "compressed messages are not taken"),
+            ReadError::NoRoom => Status::new(Code::ResourceExhausted, "this server holds too many unfinished messages"),
+            ReadError::Cut => Status::new(Code::InvalidArgument, "the message is broken off"),
+        }
+    }
+}
+
+/// Takes messages out of a request's body.
+pub(super) struct Reader<B = Incoming> {
+    body: B,
+    /// What came last and is not read yet; empty while `partial` is not.
+    rest: Bytes,
+    /// The beginning of a message that came in several parts.
+    partial: BytesMut,
+    bytes_max: usize,
+    budget: Arc<Budget>,
+    /// Of the budget.
+    held: usize,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Reader<B> {
+    pub(super) fn new(body: B, bytes_max: usize, budget: Arc<Budget>) -> Self {
+        Self {
+            body,
+            rest: Bytes::new(),
+            partial: BytesMut::new(),
+            bytes_max,
+            budget,
+            held: 0,
+        }
+    }
+
+    /// The next message; `None` at the body's end.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, ReadError>>> {
+        loop {
+            match self.split() {
+                Ok(None) => {}
+                Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(_)) => return Poll::Ready(Some(Err(ReadError::Cut))),
+                None if self.rest.is_empty() && self.partial.is_empty() => return Poll::Ready(None),
+                None => return Poll::Ready(Some(Err(ReadError::Cut))),
+            };
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            if let Err(error) = self.append(data) {
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
+    }
+
+    /// The bytes of the messages read so far are not held any more.
+    pub(super) fn release(&mut self) {
+        let kept = self.partial.len().min(self.held);
+        self.budget.give_back(self.held - kept);
+        self.held = kept;
+    }
+
+    fn append(&mut self, data: Bytes) -> Result<(), ReadError> {
+        if self.rest.is_empty() && self.partial.is_empty() {
+            self.rest = data;
+            return Ok(());
+        }
+        let rest = std::mem::take(&mut self.rest);
+        let more = rest.len() + data.len();
+        if !self.budget.take(more) {
+            return Err(ReadError::NoRoom);
+        }
+        self.held += more;
+        if self.partial.is_empty() {
+            let claimed = length_of(&rest).unwrap_or(0).min(CLAIM_BYTES_MAX);
+            self.partial.reserve(more.max(claimed + PREFIX_BYTES));
+        }
+        self.partial.extend_from_slice(&rest);
+        self.partial.extend_from_slice(&data);
+        Ok(())
+    }
+
+    /// Cuts off the first message, if all of it is there.
+    fn split(&mut self) -> Result<Option<Bytes>, ReadError> {
+        let there: &[u8] = match self.partial.is_empty() {
+            true => &self.rest,
+            false => &self.partial,
+        };
+        let Some(length) = length_of(there) else {
+            return Ok(None);
+        };
+        if there[0] != 0 {
+            return Err(ReadError::Compressed);
+        }
+        if length > self.bytes_max {
+            return Err(ReadError::TooLong);
+        }
+        if there.len() - PREFIX_BYTES < length {
+            return Ok(None);
+        }
+        if !self.partial.is_empty() {
+            self.rest = std::mem::take(&mut self.partial).freeze();
+        }
+        let mut message = self.rest.split_to(PREFIX_BYTES + length);
+        message.advance(PREFIX_BYTES);
+        Ok(Some(message))
+    }
+}
+
+impl<B> Drop for Reader<B> {
+    fn drop(&mut self) {
+        self.budget.give_back(self.held);
+    }
+}
+
+/// What the prefix says, once it is there.
+fn length_of(bytes: &[u8]) -> Option<usize> {
+    let length = bytes.get(1..PREFIX_BYTES)?.first_chunk::<4>()?;
+    Some(u32::from_be_bytes(*length) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::body::Frame;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
+    use std::task::Waker;
+
+    struct Parts(VecDeque<Bytes>);
+
+    impl Body for Parts {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(self.0.pop_front().map(|part| Ok(Frame::data(part))))
+        }
+    }
+
+    fn reader(parts: impl IntoIterator<Item = Vec<u8>>, budget: &Arc<Budget>) -> Reader<Parts> {
+        let parts = parts.into_iter().map(Bytes::from).collect();
+        Reader::new(Parts(parts), 1_000, budget.clone())
+    }
+
+    fn all(reader: &mut Reader<Parts>) -> Vec<Result<Bytes, ReadError>> {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut read = Vec::new();
+        while let Poll::Ready(Some(message)) = reader.poll_next(&mut context) {
+            let failed = message.is_err();
+            read.push(message);
+            if failed {
+                break;
+            }
+        }
+        read
+    }
+
+    fn framed(payload: &[u8]) -> Vec<u8> {
+        let mut message = Message::new(Bytes::copy_from_slice(payload));
+        message.copy_to_bytes(message.remaining()).to_vec()
+    }
+
+    proptest! {
+        #[test]
+        fn messages_are_read_as_they_were_written_however_they_are_cut(
+            payloads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 0..6),
+            cuts in proptest::collection::vec(1_usize..90, 1..40),
+        ) {
+            let stream: Vec<u8> = payloads.iter().flat_map(|payload| framed(payload)).collect();
+            let (mut parts, mut at) = (Vec::new(), 0);
+            for cut in cuts.iter().cycle() {
+                if at == stream.len() {
+                    break;
+                }
+                let end = (at + cut).min(stream.len());
+                parts.push(stream[at..end].to_vec());
+                at = end;
+            }
+            let budget = Arc::new(Budget::new(10_000));
+            let mut reader = reader(parts, &budget);
+            let read: Vec<Vec<u8>> = all(&mut reader).into_iter().map(|message| message.unwrap().to_vec()).collect();
+            prop_assert_eq!(read, payloads);
+            drop(reader);
+            prop_assert_eq!(budget.bytes.load(Ordering::Relaxed), 0);
+        }
+
+        #[test]
+        fn no_bytes_stop_the_reader(parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..10)) {
+            let budget = Arc::new(Budget::new(100));
+            let mut reader = reader(parts, &budget);
+            all(&mut reader);
+            drop(reader);
+            prop_assert_eq!(budget.bytes.load(Ordering::Relaxed), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_compressed_or_cut_is_refused_by_name() {
+        let budget = Arc::new(Budget::new(100));
+        let first = |parts: Vec<Vec<u8>>| all(&mut reader(parts, &budget)).remove(0);
+        assert_eq!(first(vec![vec![0, 0, 0, 4, 0]]), Err(ReadError::TooLong));
+        assert_eq!(first(vec![vec![1, 0, 0, 0, 1, 7]]), Err(ReadError::Compressed));
+        assert_eq!(first(vec![vec![0, 0, 0, 0, 2, 7]]), Err(ReadError::Cut));
+        assert_eq!(first(vec![vec![0, 0, 0, 1, 0], vec![7; 150]]), Err(ReadError::NoRoom));
+    }
+
+    #[test]
+    fn a_long_claim_takes_no_room_before_its_bytes_come() {
+        let budget = Arc::new(Budget::new(usize::MAX));
+        let mut claims = Reader::new(Parts(VecDeque::new()), usize::MAX, budget);
+        claims.append(Bytes::from_static(&[0, 0xff, 0xff, 0xff, 0xff])).unwrap();
+        claims.append(Bytes::from_static(&[7])).unwrap();
+        assert!(claims.partial.capacity() <= 2 * CLAIM_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_message_goes_out_as_prefix_and_payload_in_one_write() {
+        let message = Message::new(Bytes::from_static(b"abc"));
+        let mut slices = [IoSlice::new(&[]); 4];
+        assert_eq!(message.chunks_vectored(&mut slices), 2);
+        assert_eq!(&*slices[0], [0, 0, 0, 0, 3]);
+        assert_eq!(&*slices[1], b"abc");
+    }
+}
