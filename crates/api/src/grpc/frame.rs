@@ -1,8 +1,8 @@
 //! gRPC's framing: messages with their length in front, laid over HTTP/2 bodies.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::buf::Chain;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use hyper::body::{Body, Incoming};
-use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,56 +41,67 @@ impl Status {
     }
 }
 
-/// A message on its way out: its prefix, then bytes that many subscribers may share.
-#[derive(Debug)]
-pub(super) struct Message {
-    prefix: [u8; PREFIX_BYTES],
-    /// How much of the prefix is gone.
-    taken: usize,
-    payload: Bytes,
+/// A message on its way out: what stands before the body, then the body, which many answers may share.
+pub(super) type Message = Chain<Bytes, Bytes>;
+
+/// JSON up to this length is copied behind its head; more is sent from where it lies.
+const COPIED_BYTES_MAX: usize = 2_048;
+
+/// A payload that is named `name`, with its length in front.
+pub(super) fn message(name: &str, json: Bytes) -> Message {
+    if json.len() <= COPIED_BYTES_MAX {
+        return whole(framed(name, &json));
+    }
+    let mut head = BytesMut::with_capacity(HEAD_BYTES + name.len());
+    put_head(&mut head, name, json.len());
+    head.freeze().chain(json)
 }
 
-impl Message {
-    pub(super) fn new(payload: Bytes) -> Self {
-        let mut prefix = [0; PREFIX_BYTES];
-        // A message of 4 GiB is beyond every bound of this server.
-        let length = u32::try_from(payload.len()).expect("a message is shorter than 4 GiB");
-        prefix[1..].copy_from_slice(&length.to_be_bytes());
-        Self {
-            prefix,
-            taken: 0,
-            payload,
-        }
-    }
+/// A message that is in one piece already.
+pub(super) fn whole(framed: Bytes) -> Message {
+    framed.chain(Bytes::new())
 }
 
-impl Buf for Message {
-    fn remaining(&self) -> usize {
-        PREFIX_BYTES - self.taken + self.payload.len()
-    }
+/// A payload with its length in front, in one piece.
+pub(super) fn framed(name: &str, json: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(HEAD_BYTES + name.len() + json.len());
+    put_head(&mut bytes, name, json.len());
+    bytes.extend_from_slice(json);
+    bytes.freeze()
+}
 
-    fn chunk(&self) -> &[u8] {
-        match &self.prefix[self.taken..] {
-            [] => &self.payload,
-            prefix => prefix,
-        }
-    }
+/// At most: the prefix, three tags before the name with their lengths, and two before the body.
+const HEAD_BYTES: usize = PREFIX_BYTES + 24;
 
-    fn advance(&mut self, count: usize) {
-        let of_prefix = count.min(PREFIX_BYTES - self.taken);
-        self.taken += of_prefix;
-        self.payload.advance(count - of_prefix);
-    }
+/// Everything of a `Payload` that stands before its JSON: written here, so that a long list is not copied for it.
+fn put_head(bytes: &mut BytesMut, name: &str, json_bytes: usize) {
+    let metadata_bytes = field_bytes(name.len());
+    let any_bytes = field_bytes(json_bytes);
+    let payload_bytes = field_bytes(metadata_bytes) + field_bytes(any_bytes);
+    bytes.put_u8(0);
+    // A message of 4 GiB is beyond every bound of this server.
+    bytes.put_u32(u32::try_from(payload_bytes).expect("a message is shorter than 4 GiB"));
+    put_field(bytes, METADATA, metadata_bytes);
+    put_field(bytes, METADATA_TYPE, name.len());
+    bytes.extend_from_slice(name.as_bytes());
+    put_field(bytes, BODY, any_bytes);
+    put_field(bytes, BODY_VALUE, json_bytes);
+}
 
-    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let parts = [&self.prefix[self.taken..], &self.payload[..]];
-        let mut used = 0;
-        for (slice, part) in slices.iter_mut().zip(parts.into_iter().filter(|part| !part.is_empty())) {
-            *slice = IoSlice::new(part);
-            used += 1;
-        }
-        used
-    }
+/// Field numbers of `Payload`, `Metadata` and `Any`.
+const METADATA: u32 = 2;
+const METADATA_TYPE: u32 = 3;
+const BODY: u32 = 3;
+const BODY_VALUE: u32 = 2;
+
+fn put_field(bytes: &mut BytesMut, number: u32, length: usize) {
+    prost::encoding::encode_key(number, prost::encoding::WireType::LengthDelimited, bytes);
+    prost::encoding::encode_varint(length as u64, bytes);
+}
+
+/// A field of `length` bytes with its tag; all our numbers are below 16, so that a tag is one byte.
+fn field_bytes(length: usize) -> usize {
+    1 + prost::encoding::encoded_len_varint(length as u64) + length
 }
 
 /// Bytes of messages that have arrived in part, of all connections together.
@@ -261,6 +272,7 @@ mod tests {
     use super::*;
     use hyper::body::Frame;
     use proptest::prelude::*;
+    use prost::Message as _;
     use std::collections::VecDeque;
     use std::convert::Infallible;
     use std::task::Waker;
@@ -297,9 +309,11 @@ mod tests {
         read
     }
 
-    fn framed(payload: &[u8]) -> Vec<u8> {
-        let mut message = Message::new(Bytes::copy_from_slice(payload));
-        message.copy_to_bytes(message.remaining()).to_vec()
+    fn prefixed(payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0];
+        bytes.extend((payload.len() as u32).to_be_bytes());
+        bytes.extend(payload);
+        bytes
     }
 
     proptest! {
@@ -308,7 +322,7 @@ mod tests {
             payloads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 0..6),
             cuts in proptest::collection::vec(1_usize..90, 1..40),
         ) {
-            let stream: Vec<u8> = payloads.iter().flat_map(|payload| framed(payload)).collect();
+            let stream: Vec<u8> = payloads.iter().flat_map(|payload| prefixed(payload)).collect();
             let (mut parts, mut at) = (Vec::new(), 0);
             for cut in cuts.iter().cycle() {
                 if at == stream.len() {
@@ -356,11 +370,13 @@ mod tests {
     }
 
     #[test]
-    fn a_message_goes_out_as_prefix_and_payload_in_one_write() {
-        let message = Message::new(Bytes::from_static(b"abc"));
-        let mut slices = [IoSlice::new(&[]); 4];
-        assert_eq!(message.chunks_vectored(&mut slices), 2);
-        assert_eq!(&*slices[0], [0, 0, 0, 0, 3]);
-        assert_eq!(&*slices[1], b"abc");
+    fn a_message_is_the_payload_that_prost_writes() {
+        for length in [0, 1, 100, 127, 128, COPIED_BYTES_MAX, COPIED_BYTES_MAX + 1, 100_000] {
+            let json = Bytes::from(vec![b'x'; length]);
+            let expected = prefixed(&muster_wire::grpc::payload("InstanceResponse", json.clone()).encode_to_vec());
+            let mut message = message("InstanceResponse", json.clone());
+            assert_eq!(framed("InstanceResponse", &json), expected);
+            assert_eq!(message.copy_to_bytes(message.remaining()), expected);
+        }
     }
 }

@@ -164,7 +164,7 @@ impl Life {
             self.asked = None;
             return Left::Unregistered;
         }
-        match ended.is_naming && !self.is_naming() {
+        match ended.is_naming() && !self.is_naming() {
             true => Left::NoNaming,
             false => Left::Same,
         }
@@ -185,7 +185,7 @@ impl Life {
     }
 
     pub(super) fn is_naming(&self) -> bool {
-        self.setups().any(|(_, setup)| setup.is_naming)
+        self.setups().any(|(_, setup)| setup.is_naming())
     }
 
     /// The streams that were set up, and as what.
