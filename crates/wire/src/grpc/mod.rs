@@ -13,6 +13,7 @@ mod ack;
 mod control;
 mod payload;
 mod response;
+mod service_info;
 mod setup;
 
 pub use ack::Ack;
@@ -21,6 +22,10 @@ pub use control::{
 };
 pub use payload::{Any, Metadata, Payload, payload};
 pub use response::{ERROR_RESPONSE, coded_error_response, error_response};
+pub use service_info::{
+    InfoFilter, NOTIFY_SUBSCRIBER_REQUEST, answer_time_ms, notify_payload, query_service_response,
+    subscribe_service_response,
+};
 pub use setup::{ConnectionSetup, LABELS_MAX};
 
 /// Why a body is not the JSON it should be.
