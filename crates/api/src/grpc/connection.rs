@@ -170,7 +170,7 @@ impl Connection {
             let mut json = format!(r#"{{"headers":{{}},"requestId":"{number}","#).into_bytes();
             json.extend_from_slice(&members);
             json.push(b'}');
-            state.put_on_naming(&frame::framed(name, &json), "", now)?;
+            state.put_on_naming(&frame::payload(name, &json), "", now)?;
             state.waiting.insert(number, sender);
             Waiting {
                 connection: self,
@@ -211,7 +211,11 @@ impl Connection {
     pub(super) fn info(&self) -> Option<ConnectionInfo> {
         let state = self.state.lock();
         let setup = state.setup()?;
-        let active_ms = state.life.last_active().saturating_duration_since(self.opened).as_millis();
+        let active_ms = state
+            .life
+            .last_active()
+            .saturating_duration_since(self.opened)
+            .as_millis();
         Some(ConnectionInfo {
             id: self.id,
             name: self.name.clone().into(),
@@ -253,7 +257,7 @@ impl Connection {
         let mut state = self.state.lock();
         let done = state.life.set_up(number, setup, now);
         if done == SetUp::Registered && has_table {
-            let ack = frame::framed(SetupAckRequest::TYPE, &SetupAckRequest::OURS.encode());
+            let ack = frame::payload(SetupAckRequest::TYPE, &SetupAckRequest::OURS.encode());
             if let Some(outbox) = state.outbox(number) {
                 // The first message of its stream: there is room, unless the stream has ended.
                 let _ = outbox.put(ack, now);
@@ -305,11 +309,11 @@ impl Connection {
     /// Asks it to go to another node, whose main port is named. No ack is waited for.
     pub(super) fn reset(&self, server: Option<SocketAddr>) {
         let ip = server.map(|server| server.ip().to_string());
-        let server = server.map(SocketAddr::into).map(|server: SocketAddr| server.port());
+        let port = server.map(|server| server.port());
         self.tell(ConnectResetRequest::TYPE, |request_id| {
             let request = ConnectResetRequest {
                 request_id,
-                server: ip.as_deref().zip(server),
+                server: ip.as_deref().zip(port),
                 connection_id: Some(&self.name),
             };
             request.encode()
@@ -323,14 +327,21 @@ impl Connection {
             if state.exit.is_some() {
                 return None;
             }
-            if state.outboxes.iter().any(|(_, outbox)| outbox.blocked_for(now) >= BLOCKED) {
+            if state
+                .outboxes
+                .iter()
+                .any(|(_, outbox)| outbox.blocked_for(now) >= BLOCKED)
+            {
                 return Some(EndReason::Blocked);
             }
             let late = state.life.late(now).and_then(|number| state.outbox(number).cloned());
             (state.life.look(now), late)
         };
         if let Some(late) = late {
-            late.end(Status::new(Code::DeadlineExceeded, "no ConnectionSetupRequest came in time"));
+            late.end(Status::new(
+                Code::DeadlineExceeded,
+                "no ConnectionSetupRequest came in time",
+            ));
         }
         match due {
             Due::Nothing => None,
@@ -349,7 +360,7 @@ impl Connection {
         let now = self.clock.now();
         let mut state = self.state.lock();
         let number = state.next_ask().to_string();
-        let message = frame::framed(name, &body(&number));
+        let message = frame::payload(name, &body(&number));
         for (number, _) in state.life.setups() {
             if let Some(outbox) = state.outbox(number) {
                 // Full or ended: then it does not answer, and that says what is to be known.

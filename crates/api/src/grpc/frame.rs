@@ -49,43 +49,67 @@ const COPIED_BYTES_MAX: usize = 2_048;
 
 /// A payload that is named `name`, with its length in front.
 pub(super) fn message(name: &str, json: Bytes) -> Message {
-    if json.len() <= COPIED_BYTES_MAX {
-        return whole(framed(name, &json));
+    let head = Head::new(name, json.len());
+    if json.len() > COPIED_BYTES_MAX {
+        return head.write(true, 0).freeze().chain(json);
     }
-    let mut head = BytesMut::with_capacity(HEAD_BYTES + name.len());
-    put_head(&mut head, name, json.len());
-    head.freeze().chain(json)
+    let mut bytes = head.write(true, json.len());
+    bytes.extend_from_slice(&json);
+    bytes.freeze().chain(Bytes::new())
 }
 
-/// A message that is in one piece already.
-pub(super) fn whole(framed: Bytes) -> Message {
-    framed.chain(Bytes::new())
-}
-
-/// A payload with its length in front, in one piece.
-pub(super) fn framed(name: &str, json: &[u8]) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(HEAD_BYTES + name.len() + json.len());
-    put_head(&mut bytes, name, json.len());
+/// A payload in one piece, as it lies in a stream's queue.
+pub(super) fn payload(name: &str, json: &[u8]) -> Bytes {
+    let mut bytes = Head::new(name, json.len()).write(false, json.len());
     bytes.extend_from_slice(json);
     bytes.freeze()
 }
 
-/// At most: the prefix, three tags before the name with their lengths, and two before the body.
-const HEAD_BYTES: usize = PREFIX_BYTES + 24;
+/// Puts its length in front of a payload.
+pub(super) fn prefixed(payload: Bytes) -> Message {
+    let mut prefix = BytesMut::with_capacity(PREFIX_BYTES);
+    put_prefix(&mut prefix, payload.len());
+    prefix.freeze().chain(payload)
+}
 
-/// Everything of a `Payload` that stands before its JSON: written here, so that a long list is not copied for it.
-fn put_head(bytes: &mut BytesMut, name: &str, json_bytes: usize) {
-    let metadata_bytes = field_bytes(name.len());
-    let any_bytes = field_bytes(json_bytes);
-    let payload_bytes = field_bytes(metadata_bytes) + field_bytes(any_bytes);
+fn put_prefix(bytes: &mut BytesMut, payload_bytes: usize) {
     bytes.put_u8(0);
     // A message of 4 GiB is beyond every bound of this server.
     bytes.put_u32(u32::try_from(payload_bytes).expect("a message is shorter than 4 GiB"));
-    put_field(bytes, METADATA, metadata_bytes);
-    put_field(bytes, METADATA_TYPE, name.len());
-    bytes.extend_from_slice(name.as_bytes());
-    put_field(bytes, BODY, any_bytes);
-    put_field(bytes, BODY_VALUE, json_bytes);
+}
+
+/// Everything of a `Payload` that stands before its JSON: written here, so that a long list is not copied for it.
+struct Head<'a> {
+    name: &'a str,
+    json_bytes: usize,
+    metadata_bytes: usize,
+    any_bytes: usize,
+}
+
+impl<'a> Head<'a> {
+    fn new(name: &'a str, json_bytes: usize) -> Self {
+        Self {
+            name,
+            json_bytes,
+            metadata_bytes: field_bytes(name.len()),
+            any_bytes: field_bytes(json_bytes),
+        }
+    }
+
+    /// Into a buffer that has room for `spare` bytes more.
+    fn write(&self, with_prefix: bool, spare: usize) -> BytesMut {
+        let payload_bytes = field_bytes(self.metadata_bytes) + field_bytes(self.any_bytes);
+        let mut bytes = BytesMut::with_capacity(PREFIX_BYTES + payload_bytes - self.json_bytes + spare);
+        if with_prefix {
+            put_prefix(&mut bytes, payload_bytes);
+        }
+        put_field(&mut bytes, METADATA, self.metadata_bytes);
+        put_field(&mut bytes, METADATA_TYPE, self.name.len());
+        bytes.extend_from_slice(self.name.as_bytes());
+        put_field(&mut bytes, BODY, self.any_bytes);
+        put_field(&mut bytes, BODY_VALUE, self.json_bytes);
+        bytes
+    }
 }
 
 /// Field numbers of `Payload`, `Metadata` and `Any`.
@@ -147,7 +171,10 @@ impl ReadError {
         match self {
             ReadError::TooLong => Status::new(Code::ResourceExhausted, "the message is longer than this server takes"),
             ReadError::Compressed => Status::new(Code::Unimplemented, "compressed messages are not taken"),
-            ReadError::NoRoom => Status::new(Code::ResourceExhausted, "this server holds too many unfinished messages"),
+            ReadError::NoRoom => Status::new(
+                Code::ResourceExhausted,
+                "this server holds too many unfinished messages",
+            ),
             ReadError::Cut => Status::new(Code::InvalidArgument, "the message is broken off"),
         }
     }
@@ -283,10 +310,7 @@ mod tests {
         type Data = Bytes;
         type Error = Infallible;
 
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
             Poll::Ready(self.0.pop_front().map(|part| Ok(Frame::data(part))))
         }
     }
@@ -309,7 +333,7 @@ mod tests {
         read
     }
 
-    fn prefixed(payload: &[u8]) -> Vec<u8> {
+    fn framed(payload: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0];
         bytes.extend((payload.len() as u32).to_be_bytes());
         bytes.extend(payload);
@@ -322,7 +346,7 @@ mod tests {
             payloads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 0..6),
             cuts in proptest::collection::vec(1_usize..90, 1..40),
         ) {
-            let stream: Vec<u8> = payloads.iter().flat_map(|payload| prefixed(payload)).collect();
+            let stream: Vec<u8> = payloads.iter().flat_map(|payload| framed(payload)).collect();
             let (mut parts, mut at) = (Vec::new(), 0);
             for cut in cuts.iter().cycle() {
                 if at == stream.len() {
@@ -373,10 +397,12 @@ mod tests {
     fn a_message_is_the_payload_that_prost_writes() {
         for length in [0, 1, 100, 127, 128, COPIED_BYTES_MAX, COPIED_BYTES_MAX + 1, 100_000] {
             let json = Bytes::from(vec![b'x'; length]);
-            let expected = prefixed(&muster_wire::grpc::payload("InstanceResponse", json.clone()).encode_to_vec());
-            let mut message = message("InstanceResponse", json.clone());
-            assert_eq!(framed("InstanceResponse", &json), expected);
-            assert_eq!(message.copy_to_bytes(message.remaining()), expected);
+            let expected = muster_wire::grpc::payload("InstanceResponse", json.clone()).encode_to_vec();
+            let whole = payload("InstanceResponse", &json);
+            assert_eq!(whole, expected);
+            for mut message in [message("InstanceResponse", json), super::prefixed(whole)] {
+                assert_eq!(message.copy_to_bytes(message.remaining()), framed(&expected));
+            }
         }
     }
 }

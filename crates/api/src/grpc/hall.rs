@@ -4,11 +4,12 @@ use super::Config;
 use super::connection::Connection;
 use super::frame::Budget;
 use super::life::{EndReason, Left, StreamNo};
+use super::messages::Watches;
 use crate::metrics::{GRPC_CONNECTIONS, grpc_ended};
 use muster_model::{ConnectionId, Principal};
 use muster_naming::{Context, Naming};
 use muster_push::Push;
-use muster_runtime::Clock;
+use muster_runtime::{Clock, Tasks};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -33,6 +34,8 @@ pub(super) struct Hall {
     pub(super) clock: Clock,
     pub(super) budget: Arc<Budget>,
     behind: OnceLock<Behind>,
+    /// Since the door runs.
+    watches: OnceLock<Watches>,
     began: Instant,
     /// Milliseconds since `began`.
     ready_until_ms: AtomicU64,
@@ -49,6 +52,7 @@ impl Hall {
             config,
             budget: Arc::new(Budget::new(PARTIAL_BYTES_MAX)),
             behind: OnceLock::new(),
+            watches: OnceLock::new(),
             began: clock.now(),
             ready_until_ms: AtomicU64::new(0),
             connections: RwLock::new(HashMap::new()),
@@ -63,6 +67,17 @@ impl Hall {
         if self.behind.set(behind).is_err() {
             tracing::error!("the gRPC door was opened twice");
         }
+    }
+
+    /// The door runs: what watches outlive their calls belongs to `tasks`.
+    pub(super) fn begin(&self, tasks: Tasks) {
+        self.watches.get_or_init(|| Watches::new(tasks));
+    }
+
+    /// # Panics
+    /// Before [`Hall::begin`]; there are no connections then.
+    pub(super) fn watches(&self) -> &Watches {
+        self.watches.get().expect("the door runs before there are calls")
     }
 
     /// What answers, once the node serves; nothing while it starts, leaves, or has lost what it needs.
@@ -148,6 +163,7 @@ impl Hall {
             }
             behind.push.end(connection.id);
         }
+        self.watches().ended(connection.id);
     }
 
     /// Looks at every connection once, and ends those that are not to go on.
@@ -185,6 +201,9 @@ impl Drop for Entered {
         grpc_ended(reason);
         if let Some(behind) = self.hall.behind.get() {
             behind.naming.connection_ended(id);
+        }
+        if let Some(watches) = self.hall.watches.get() {
+            watches.ended(id);
         }
     }
 }

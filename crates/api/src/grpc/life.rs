@@ -34,7 +34,7 @@ pub(super) struct StreamNo(pub(super) u32);
 
 /// Why a connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum EndReason {
+pub(crate) enum EndReason {
     /// The client's doing, or the network's.
     Closed,
     /// It did not say that it lives.
@@ -48,15 +48,7 @@ pub(super) enum EndReason {
 }
 
 impl EndReason {
-    pub(super) const ALL: [Self; 5] = [
-        Self::Closed,
-        Self::Silent,
-        Self::Reset,
-        Self::Blocked,
-        Self::Refused,
-    ];
-
-    pub(super) fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             EndReason::Closed => "closed",
             EndReason::Silent => "silent",

@@ -34,7 +34,7 @@ pub(super) struct Outlet {
 impl Outlet {
     pub(super) fn poll_next(&self, context: &mut Context<'_>) -> Poll<Result<Message, Status>> {
         let taken = self.outbox.poll_take(context, self.hall.clock.now());
-        taken.map(|taken| taken.map(frame::whole))
+        taken.map(|taken| taken.map(frame::prefixed))
     }
 }
 
@@ -131,7 +131,8 @@ impl Inlet {
             .map_err(|_| Status::new(Code::InvalidArgument, "the ConnectionSetupRequest cannot be read"))?;
         if self.hall.serving().is_none() {
             // As Nacos does: the transport goes as well, so that the client takes its next server.
-            self.outbox.end(Status::new(Code::Unavailable, "the server is starting or stopping"));
+            self.outbox
+                .end(Status::new(Code::Unavailable, "the server is starting or stopping"));
             self.connection.close(EndReason::Refused, REFUSED_WITHIN);
             return Ok(());
         }
