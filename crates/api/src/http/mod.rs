@@ -28,6 +28,7 @@ mod subscribers;
 #[cfg(test)]
 mod tests;
 
+use crate::tls::Tls;
 use door::Door;
 use muster_naming::Naming;
 use muster_runtime::{Clock, Shutdown, Tasks};
@@ -51,6 +52,8 @@ pub struct Config {
     /// Shown as `version` in server state.
     pub version: String,
     pub standalone: bool,
+    /// None: plaintext.
+    pub tls: Option<Tls>,
 }
 
 /// The bound HTTP server.
