@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Delivery, Handed};
+use crate::{Delivery, Handed, Target};
 use muster_model::{GroupName, NamespaceId, Renders, ServiceName};
 use muster_runtime::Shutdown;
 use std::collections::HashMap;
@@ -77,7 +77,7 @@ impl Node {
         let key = SubscriptionKey {
             service: service.clone(),
             clusters: "".into(),
-            target: target.parse().unwrap(),
+            target: Target::Udp(target.parse().unwrap()),
         };
         let info = SubscriptionInfo {
             agent: "Nacos-Java-Client:v1.4.6".into(),
@@ -208,7 +208,7 @@ async fn drain_sends_what_waits_for_merging_also_after_shutdown_began() {
     node.change(&a, 2);
     settle().await;
     let sent = node.sink.taken();
-    node.push.acked(sent[0].token, sent[0].key.target);
+    node.push.acked(sent[0].token, sent[0].key.target.address());
     node.shutdown.begin();
     settle().await;
     node.change(&a, 3);
@@ -223,5 +223,5 @@ async fn subscriptions_are_listed_by_service_with_canonical_addresses() {
     node.poll(&b, "10.0.0.1:5000");
     let listed = node.push.subscriptions(&|key| *key == service("a"));
     assert_eq!(listed.len(), 1);
-    assert_eq!(listed[0].key.target, "10.0.0.1:5000".parse().unwrap());
+    assert_eq!(listed[0].key.target, Target::Udp("10.0.0.1:5000".parse().unwrap()));
 }

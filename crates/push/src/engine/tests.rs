@@ -1,8 +1,13 @@
+use super::subscribers::SERVICES_PER_RECIPIENT_MAX;
 use super::*;
+use crate::delivery::Mark;
+use crate::{Handed, Subscribed, SubscriptionInfo, Target};
+use muster_model::ServiceSnapshot;
 use muster_model::{GroupName, Host, Instance, InstanceKey, Kind, NamespaceId, Renders, ServiceName};
 use muster_runtime::Clock;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 fn service(name: &str) -> ServiceKey {
     ServiceKey::new(
@@ -37,7 +42,7 @@ fn subscription(service: &ServiceKey, port: u16) -> SubscriptionKey {
     SubscriptionKey {
         service: service.clone(),
         clusters: "".into(),
-        target: target(port),
+        target: Target::Udp(target(port)),
     }
 }
 
@@ -142,7 +147,7 @@ impl World {
     fn ack(&mut self, tried: &Try) -> bool {
         let acked = self
             .engine
-            .acked(tried.delivery.token, tried.delivery.key.target, self.now);
+            .acked(tried.delivery.token, tried.delivery.key.target.address(), self.now);
         self.check();
         acked
     }
@@ -162,7 +167,11 @@ impl World {
         assert_eq!((of_addresses, of_services), (engine.len(), engine.len()));
         assert!(engine.merges.len() <= engine.services.len());
         for (id, subscription) in &engine.subscriptions {
-            assert!(!subscription.told.is_newer_than(subscription.shown));
+            assert!(
+                subscription
+                    .told
+                    .is_none_or(|told| !told.is_newer_than(subscription.shown))
+            );
             assert!(subscription.sent.len() <= engine.config.retries.len() + 1);
             let waits = engine.ack_waits.iter().filter(|(_, waiting)| waiting == id).count();
             match subscription.in_flight {
@@ -503,7 +512,8 @@ fn a_subscription_lives_90_seconds_after_its_last_poll_or_ack_and_leaves_nothing
     world.change(&a);
     assert_eq!(world.sent().len(), 1);
     world.pass(2);
-    assert_eq!(world.engine.due(64, world.now).abandoned, [a]);
+    world.engine.due(64, world.now);
+    assert_eq!(world.engine.take_abandoned(), [a]);
     let engine = &world.engine;
     assert_eq!((engine.len(), engine.in_flight()), (0, 0));
     assert!(engine.by_key.is_empty() && engine.services.is_empty() && engine.addresses.is_empty());
@@ -528,14 +538,14 @@ fn nothing_piles_up_while_pushing_is_forbidden_and_subscribers_come_and_go() {
 fn an_address_may_subscribe_to_ten_thousand_services_and_no_more() {
     let mut world = World::new();
     let seen = Mark::of(&snapshot(&service("a"), 1, 0));
-    for n in 0..SERVICES_PER_ADDRESS_MAX {
+    for n in 0..SERVICES_PER_RECIPIENT_MAX {
         let key = subscription(&service(&format!("s{n}")), 1);
         assert!(world.engine.add(key, info(), seen, world.now).is_some());
     }
     let further = subscription(&service("further"), 1);
     assert_eq!(world.engine.add(further.clone(), info(), seen, world.now), None);
     let elsewhere = SubscriptionKey {
-        target: target(2),
+        target: Target::Udp(target(2)),
         ..further
     };
     assert!(world.engine.add(elsewhere, info(), seen, world.now).is_some());
@@ -640,7 +650,7 @@ fn a_dead_half_neither_slows_the_live_half_nor_makes_anything_grow() {
             world.change(&a);
         }
         for tried in world.sent() {
-            let port = tried.delivery.key.target.port() - 1;
+            let port = tried.delivery.key.target.address().port() - 1;
             if lives(port) {
                 has.insert(port, tried.delivery.snapshot.revision);
                 acks.push_back((world.now + Duration::from_millis(2), port, tried));
@@ -749,7 +759,7 @@ impl Net {
             OnItsWay::Datagram(key, revision, token) => {
                 let heard = self.heard.entry(SubscriptionKey::clone(&key)).or_default();
                 *heard = (*heard).max(revision);
-                self.on_its_way.push(OnItsWay::Ack(key.target, token));
+                self.on_its_way.push(OnItsWay::Ack(key.target.address(), token));
             }
             OnItsWay::Ack(from, token) => {
                 let of = |(_, service_revision, _): &(ServiceKey, u64, Box<str>)| *service_revision;
@@ -765,7 +775,7 @@ impl Net {
                     let key = SubscriptionKey {
                         service: carried.0.clone(),
                         clusters: "".into(),
-                        target: from,
+                        target: Target::Udp(from),
                     };
                     let acked = self.acked.entry(key).or_default();
                     *acked = (*acked).max(of(&carried));
