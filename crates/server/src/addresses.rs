@@ -207,9 +207,6 @@ mod tests {
             since: start(),
         };
         let hosts = others_to_go_to(&view).await;
-        assert_eq!(
-            hosts,
-            ["10.0.0.2:8848", "10.0.0.5:8848"].map(|it| it.parse().unwrap())
-        );
+        assert_eq!(hosts, ["10.0.0.2:8848", "10.0.0.5:8848"].map(|it| it.parse().unwrap()));
     }
 }

@@ -112,10 +112,7 @@ impl Node {
         let push = Push::start(
             settings.push(),
             Arc::new(changes.clone()),
-            Arc::new(Doors::new(
-                Arc::new(udp.clone()),
-                Arc::new(doors.connections.clone()),
-            )),
+            Arc::new(Doors::new(Arc::new(udp.clone()), Arc::new(doors.connections.clone()))),
             clock.clone(),
             &tasks,
         );

@@ -92,7 +92,11 @@ impl ServerFlags {
             ("--udp-listen", "udp.listen", &self.udp_listen),
             ("--tls-certificate", "tls.certificate", &self.tls_certificate),
             ("--tls-key", "tls.key", &self.tls_key),
-            ("--tls-client-authority", "tls.client_authority", &self.tls_client_authority),
+            (
+                "--tls-client-authority",
+                "tls.client_authority",
+                &self.tls_client_authority,
+            ),
             ("--members", "members", &self.members),
             ("--cluster-name", "cluster_name", &self.cluster_name),
             ("--prefix", "http.prefix", &self.prefix),

@@ -173,6 +173,11 @@ impl Settings {
             "push.retries_ms",
             "must be ten waits or fewer",
         );
+        refuse_if(
+            push.stream_retries_ms.len() > 10,
+            "push.stream_retries_ms",
+            "must be ten waits or fewer",
+        );
         refuse_if(self.naming.probes_max == 0, "naming.probes_max", "must be above 0");
         if let Err(error) = self.log.filter.parse::<tracing_subscriber::filter::targets::Targets>()
             && self.log.filter.parse::<tracing_subscriber::EnvFilter>().is_err()

@@ -159,8 +159,10 @@ impl Settings {
             merge_min: ms(self.push.merge_min_ms),
             merge_max: ms(self.push.merge_max_ms),
             retries: self.push.retries_ms.iter().copied().map(ms).collect(),
+            stream_retries: self.push.stream_retries_ms.iter().copied().map(ms).collect(),
             subscription_kept: ms(self.push.subscription_kept_ms),
             subscriptions_max: self.push.subscriptions_max,
+            ..Default::default()
         }
     }
 

@@ -92,7 +92,8 @@ impl TlsSettings {
         }
         let asks = self.doors().iter().any(|(_, mode, ..)| *mode == TlsMode::Mutual);
         if self.client_authority.is_some() && !asks {
-            let why = "no door asks clients for a certificate: set `tls.certificate`, and `tls.http` or `tls.grpc` to mutual";
+            let why =
+                "no door asks clients for a certificate: set `tls.certificate`, and `tls.http` or `tls.grpc` to mutual";
             wrong.push(("tls.client_authority", why));
         }
         wrong.into_iter().map(|(key, why)| (key, why.to_owned())).collect()

@@ -180,9 +180,11 @@ section! {
         merge_min_ms: u64 = ms(muster_push::Config::default().merge_min),
         /// How far that wait grows while a storm lasts.
         merge_max_ms: u64 = ms(muster_push::Config::default().merge_max),
-        /// Waits before each further try of a push that was not acknowledged.
+        /// Waits before each further try of a push by UDP that was not acknowledged.
         retries_ms: Vec<u64> = muster_push::Config::default().retries.into_iter().map(ms).collect(),
-        /// How long a subscription lives after its last poll or ack; at least 90 s.
+        /// The same of a push to a gRPC client.
+        stream_retries_ms: Vec<u64> = muster_push::Config::default().stream_retries.into_iter().map(ms).collect(),
+        /// How long a UDP client's subscription lives after its last poll or ack; at least 90 s.
         subscription_kept_ms: u64 = ms(muster_push::Config::default().subscription_kept),
         /// Subscriptions kept on this node; clients above that poll.
         subscriptions_max: usize = muster_push::Config::default().subscriptions_max,
