@@ -38,6 +38,25 @@ pub(crate) static HTTP_PANICS: LazyLock<IntCounter> = LazyLock::new(|| {
     .expect("the name is registered once")
 });
 
+/// Connections that TLS was to be spoken on and was not.
+pub(crate) static TLS_REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!(
+        "muster_tls_refused_total",
+        "Connections closed before a TLS handshake was done, by why (plaintext, handshake, silent)",
+        &["reason"]
+    )
+    .expect("the name is registered once")
+});
+
+pub(crate) static TLS_RENEWALS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!(
+        "muster_tls_renewals_total",
+        "Times the certificate files of a door had changed, by what came of them (renewed, refused)",
+        &["outcome"]
+    )
+    .expect("the name is registered once")
+});
+
 pub(crate) static SUBSCRIBERS_MISSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     register_int_counter_vec!(
         "muster_http_subscribers_missed_total",

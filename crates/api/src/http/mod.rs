@@ -28,6 +28,8 @@ mod subscribers;
 #[cfg(test)]
 mod tests;
 
+use crate::grpc::Connections;
+use crate::tls::Tls;
 use door::Door;
 use muster_naming::Naming;
 use muster_runtime::{Clock, Shutdown, Tasks};
@@ -51,6 +53,8 @@ pub struct Config {
     /// Shown as `version` in server state.
     pub version: String,
     pub standalone: bool,
+    /// None: plaintext.
+    pub tls: Option<Tls>,
 }
 
 /// The bound HTTP server.
@@ -105,6 +109,11 @@ impl Opener {
         let teller = subscribers::Teller(Arc::downgrade(&self.0.site));
         transport.serve(Route::Subscribers, Arc::new(teller));
         self.0.site.join(transport);
+    }
+
+    /// The gRPC connections of this node, which HTTP lists and moves.
+    pub fn join_connections(&self, connections: Connections) {
+        self.0.site.join_connections(connections);
     }
 
     /// `/health/ready` says no from now on. Naming calls are answered until the server ends: whoever has not heard yet is

@@ -12,3 +12,4 @@ mod rig;
 mod sdk_shapes;
 mod services;
 mod subscribers;
+mod tls;
