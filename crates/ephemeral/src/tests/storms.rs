@@ -1,11 +1,12 @@
 //! Whatever connections, clients that beat, operators and the network do: in the end all list what lives, and no more.
 
 use super::cluster::*;
-use crate::Beat;
-use muster_model::{ConnectionId, MemberId, Weight};
+use crate::{Beat, Config};
+use muster_model::{ConnectionId, InstanceEdit, MemberId, Weight};
 use muster_transport::memory::Network;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use tokio::time::Instant;
 
 const NODES: usize = 3;
 const PORTS: u16 = 5;
@@ -40,6 +41,15 @@ enum Act {
         port: u16,
         node: usize,
     },
+    Edit {
+        port: u16,
+        node: usize,
+        weight: u8,
+    },
+    /// A node dies with its connections and starts again; its clients that beat go to the next one.
+    Restart {
+        node: usize,
+    },
     Isolate {
         node: usize,
     },
@@ -58,7 +68,9 @@ fn act() -> impl Strategy<Value = Act> {
         3 => place.prop_map(|place| Act::End { place }),
         2 => (port.clone(), node.clone()).prop_map(|(port, node)| Act::Begin { port, node }),
         1 => port.clone().prop_map(|port| Act::Silence { port }),
-        1 => (port, node.clone()).prop_map(|(port, node)| Act::Deregister { port, node }),
+        1 => (port.clone(), node.clone()).prop_map(|(port, node)| Act::Deregister { port, node }),
+        1 => (port, node.clone(), 3u8..9).prop_map(|(port, node, weight)| Act::Edit { port, node, weight }),
+        1 => node.clone().prop_map(|node| Act::Restart { node }),
         1 => node.prop_map(|node| Act::Isolate { node }),
         1 => Just(Act::Heal),
         2 => prop_oneof![3 => 1u64..100, 1 => Just(7_000u64), 1 => Just(40_000u64)].prop_map(|ms| Act::Wait { ms }),
@@ -67,6 +79,7 @@ fn act() -> impl Strategy<Value = Act> {
 
 struct World {
     network: Network,
+    began: Instant,
     nodes: Vec<TestNode>,
     /// The number of the connection that is in each place now; numbers are never used again.
     connections: Vec<u64>,
@@ -121,15 +134,45 @@ impl World {
             Act::Silence { port } => drop(self.beating.remove(&port)),
             Act::Deregister { port, node } => {
                 self.beating.remove(&port);
-                self.ordered_out.iter_mut().for_each(|out| drop(out.insert(port)));
+                self.ordered_out.iter_mut().for_each(|out| {
+                    out.insert(port);
+                });
                 self.nodes[node].store.deregister(&s, &key(port));
             }
+            Act::Edit { port, node, weight } => {
+                let edit = InstanceEdit {
+                    weight: Some(Weight::new(weight.into()).unwrap()),
+                    ..InstanceEdit::default()
+                };
+                // Nobody may be there.
+                let _ = self.nodes[node].store.edit(&s, &key(port), edit);
+            }
+            Act::Restart { node } => self.restart(node).await,
             Act::Isolate { node } => self.network.isolate(MemberId(node as u64 + 1)),
             Act::Heal => self.network.heal(),
             Act::Wait { ms } => self.wait(ms).await,
         }
         // The next act is later on every clock.
         millis(1).await;
+    }
+
+    async fn restart(&mut self, node: usize) {
+        // Or it would have to wait for its peers.
+        self.network.heal();
+        seconds(4).await;
+        self.nodes.remove(node).kill(&self.network);
+        let again = start(&self.network, node as u64 + 1, NODES as u64, Config::default());
+        let since_began = self.began.elapsed().as_millis();
+        again.clock.set_skew_ms(since_began as i64);
+        self.nodes.insert(node, again);
+        for place in (0..CONNECTIONS).filter(|place| *place as usize % NODES == node) {
+            self.connections[place as usize] += CONNECTIONS;
+            self.published[place as usize].clear();
+        }
+        for at in self.beating.values_mut().filter(|at| **at == node) {
+            *at = (*at + 1) % NODES;
+        }
+        settle(&self.nodes).await;
     }
 
     /// Lets time pass, in which clients beat, and register again where they are told to.
@@ -172,9 +215,11 @@ impl World {
 
 async fn storm(acts: Vec<Act>) {
     let network = Network::new();
+    let began = Instant::now();
     let nodes = ready_cluster(&network, NODES as u64).await;
     let mut world = World {
         network,
+        began,
         nodes,
         connections: (0..CONNECTIONS).collect(),
         published: vec![BTreeSet::new(); CONNECTIONS as usize],
@@ -206,7 +251,7 @@ async fn storm(acts: Vec<Act>) {
 
 proptest! {
     // Each case is two minutes and more of three nodes.
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 40, ..ProptestConfig::default() })]
     #[test]
     fn after_healing_and_silence_all_list_what_living_connections_hold_and_who_beats(
         acts in prop::collection::vec(act(), 1..40),
