@@ -1,5 +1,6 @@
 //! Tries: when one may begin, what the network said to it, what follows when nobody answers.
 
+use super::subscribers::raise;
 use super::subscription::InFlight;
 use super::{Engine, SubscriptionId};
 use crate::address::FAILURES_MAX;
@@ -68,7 +69,10 @@ impl Engine {
         if !subscription.is_connected() {
             return self.give_up(id);
         }
-        subscription.told = Some(subscription.shown);
+        // Not `shown`: the answer to a renewal may have shown a newer list than was ever pushed.
+        if let Some((_, newest)) = subscription.sent.last() {
+            raise(&mut subscription.told, *newest);
+        }
         let changed_meanwhile = subscription.dirty;
         self.tally.failed += 1;
         self.settle(id);

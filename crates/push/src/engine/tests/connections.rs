@@ -444,3 +444,19 @@ fn the_ack_of_an_earlier_list_is_no_end_of_one_that_found_no_room() {
     assert!(world.ack(&first[0]));
     assert_eq!(revisions(&world.sent()), [3]);
 }
+
+#[test]
+fn a_list_that_only_the_answer_to_a_renewal_held_is_pushed_after_tries_of_older_ones_went_unanswered() {
+    let (mut world, a) = (World::new(), service("a"));
+    world.welcomed(&connected(&a, 1, ""));
+    world.change(&a);
+    assert_eq!(world.schedule(11, 1_000), [(0, 2), (5, 2), (10, 2)]);
+    world.change(&a);
+    world.poll(&connected(&a, 1, ""));
+    let revisions: Vec<_> = world
+        .schedule(60, 1_000)
+        .iter()
+        .map(|(_, revision)| *revision)
+        .collect();
+    assert_eq!(revisions, [3]);
+}
