@@ -129,6 +129,7 @@ async fn handled(
         headers,
         body: payload.body.as_ref().map_or(&NOTHING, |body| &body.value),
         context: hall.context(received),
+        received_ms: hall.clock.wall_ms(),
     };
     let handling = contained(messages::answer(&call, name));
     match tokio::time::timeout(hall.config.write_timeout + WRITE_GRACE, handling).await {
