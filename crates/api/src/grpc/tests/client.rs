@@ -62,7 +62,10 @@ impl Said {
     #[track_caller]
     pub(super) fn is_error(&self, result: i64, error: i64, message: &str) {
         assert_eq!(self.name, "ErrorResponse");
-        assert_eq!((self.codes(), self.text("message").as_str()), ((result, error), message));
+        assert_eq!(
+            (self.codes(), self.text("message").as_str()),
+            ((result, error), message)
+        );
         assert_eq!(self.json["success"], false);
     }
 }
@@ -92,9 +95,15 @@ impl Client {
         let connector = tower::service_fn(move |_| {
             dialled.store(true, Ordering::Relaxed);
             let tcp = only.lock().take();
-            async move { tcp.map(TokioIo::new).ok_or_else(|| std::io::Error::other("its only socket is gone")) }
+            async move {
+                tcp.map(TokioIo::new)
+                    .ok_or_else(|| std::io::Error::other("its only socket is gone"))
+            }
         });
-        let endpoint = Endpoint::from_static("http://localhost");
+        // A stream that is not read keeps 64 KB, and leaves room for the answers of calls.
+        let endpoint = Endpoint::from_static("http://localhost")
+            .initial_stream_window_size(65_535)
+            .initial_connection_window_size(1 << 20);
         let channel = endpoint.connect_with_connector(connector).await.unwrap();
         Self {
             grpc: tonic::client::Grpc::new(channel).max_decoding_message_size(usize::MAX),
@@ -111,7 +120,10 @@ impl Client {
     }
 
     pub(super) async fn try_path(&mut self, path: &'static str, payload: Payload) -> Result<Said, Status> {
-        self.grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        self.grpc
+            .ready()
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
         let codec = ProstCodec::<Payload, Payload>::default();
         let path = PathAndQuery::from_static(path);
         let answer = self.grpc.unary(Request::new(payload), path, codec).await?;
@@ -120,7 +132,10 @@ impl Client {
 
     /// Returns once the stream's headers are back: before anything was said on it.
     pub(super) async fn open(&mut self) -> Result<Stream, Status> {
-        self.grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        self.grpc
+            .ready()
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
         let (sender, receiver) = mpsc::channel(16);
         let codec = ProstCodec::<Payload, Payload>::default();
         let path = PathAndQuery::from_static("/BiRequestStream/requestBiStream");
@@ -163,6 +178,10 @@ impl Stream {
     pub(super) async fn ack(&self, asked: &(String, Value)) {
         let id = asked.1["requestId"].as_str().unwrap();
         let name = asked.0.replace("Request", "Response");
-        self.say(&name, &format!(r#"{{"resultCode":200,"errorCode":0,"requestId":"{id}"}}"#)).await;
+        self.say(
+            &name,
+            &format!(r#"{{"resultCode":200,"errorCode":0,"requestId":"{id}"}}"#),
+        )
+        .await;
     }
 }

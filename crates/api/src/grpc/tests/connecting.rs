@@ -13,8 +13,14 @@ const PYTHON_2_SETUP: &str =
 async fn java_is_told_its_name_set_up_and_acked_before_it_asks() {
     let rig = Rig::open().await;
     let (mut client, _stream, info) = rig.java().await;
-    assert!(info.name.ends_with(&format!("_{}_{}", client.local.ip(), client.local.port())));
-    assert_eq!((info.peer, &*info.app, &*info.client_ip), (client.local, "app", "10.0.0.5"));
+    assert!(
+        info.name
+            .ends_with(&format!("_{}_{}", client.local.ip(), client.local.port()))
+    );
+    assert_eq!(
+        (info.peer, &*info.app, &*info.client_ip),
+        (client.local, "app", "10.0.0.5")
+    );
     assert_eq!(info.version, "Nacos-Java-Client:v2.4.3");
     assert_eq!(client.call("HealthCheckRequest", "{}").await.codes(), (200, 0));
 }
@@ -40,7 +46,8 @@ async fn go_and_python_2_are_registered_without_an_ack() {
         let mut client = rig.connect().await;
         let name = client.call("ServerCheckRequest", "{}").await.text("connectionId");
         let mut stream = client.set_up(setup).await;
-        rig.until("registered", |rig| rig.connections.find(&name).is_some()).await;
+        rig.until("registered", |rig| rig.connections.find(&name).is_some())
+            .await;
         // Whatever comes first is not an ack.
         let info = rig.connections.find(&name).unwrap();
         rig.publish(info.id, "s", &["10.0.0.1:80"]);
@@ -55,7 +62,10 @@ async fn rust_sets_up_before_it_checks() {
     let mut client = rig.connect().await;
     let _stream = client.set_up(RUST_SETUP).await;
     rig.until("registered", |rig| !rig.connections.list().is_empty()).await;
-    assert_eq!(client.call("HealthCheckRequest", "{}").await.name, "HealthCheckResponse");
+    assert_eq!(
+        client.call("HealthCheckRequest", "{}").await.name,
+        "HealthCheckResponse"
+    );
     let name = client.call("ServerCheckRequest", "{}").await.text("connectionId");
     assert!(rig.connections.find(&name).is_some());
 }
@@ -83,18 +93,25 @@ async fn an_unregistered_health_check_is_answered_so_that_every_client_comes_bac
 async fn a_node_that_starts_says_so_to_everything_and_takes_no_setup() {
     let rig = Rig::closed().await;
     let mut client = rig.connect().await;
-    for name in ["ServerCheckRequest", "HealthCheckRequest", "InstanceRequest", "NoSuchRequest"] {
+    for name in [
+        "ServerCheckRequest",
+        "HealthCheckRequest",
+        "InstanceRequest",
+        "NoSuchRequest",
+    ] {
         let answer = client.call(name, "{}").await;
         answer.is_error(500, 300, "Server is starting,please try later.");
     }
     let mut stream = client.set_up(GO_SETUP).await;
     assert_eq!(stream.try_next().await.unwrap_err().code(), Code::Unavailable);
-    rig.until("the transport is closed", |rig| rig.connections.is_empty()).await;
+    rig.until("the transport is closed", |rig| rig.connections.is_empty())
+        .await;
     rig.begin();
     rig.serves().await;
     rig.bed.set_loading(Some("waiting for a peer"));
     let mut client = rig.connect().await;
-    rig.until("not ready any more", |rig| !rig.bed.naming.readiness().ready).await;
+    rig.until("not ready any more", |rig| !rig.bed.naming.readiness().ready)
+        .await;
     tokio::time::sleep(std::time::Duration::from_millis(150)).await;
     let answer = client.call("ServerCheckRequest", "{}").await;
     answer.is_error(500, 300, "Server is starting,please try later.");
@@ -135,10 +152,13 @@ async fn two_clients_of_one_process_share_a_transport() {
     let config = client
         .set_up(r#"{"labels":{"module":"config"},"clientVersion":"Nacos-Python-Client:v2.0.0"}"#)
         .await;
-    rig.until("registered", |rig| rig.connections.find(&name).is_some()).await;
-    let mut naming = client.set_up(PYTHON_2_SETUP).await;
-    rig.until("naming, too", |rig| rig.connections.find(&name).unwrap().labels["module"] == "naming")
+    rig.until("registered", |rig| rig.connections.find(&name).is_some())
         .await;
+    let mut naming = client.set_up(PYTHON_2_SETUP).await;
+    rig.until("naming, too", |rig| {
+        rig.connections.find(&name).unwrap().labels["module"] == "naming"
+    })
+    .await;
     let info = rig.connections.find(&name).unwrap();
     rig.publish(info.id, "s", &["10.0.0.1:80"]);
     rig.subscribe(&info, "s");
@@ -147,7 +167,10 @@ async fn two_clients_of_one_process_share_a_transport() {
     // The naming client goes: its share goes with it, and the other one stays.
     drop(naming);
     rig.until("its instances are gone", |rig| rig.listed("s") == 0).await;
-    assert_eq!(client.call("HealthCheckRequest", "{}").await.name, "HealthCheckResponse");
+    assert_eq!(
+        client.call("HealthCheckRequest", "{}").await.name,
+        "HealthCheckResponse"
+    );
     assert!(!config.sender.is_closed());
     assert_eq!(rig.connections.len(), 1);
 }

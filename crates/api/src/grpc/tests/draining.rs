@@ -14,7 +14,9 @@ async fn every_client_is_named_another_node_and_then_closed() {
     for _ in 0..6 {
         clients.push(rig.java().await);
     }
-    let servers: Vec<SocketAddr> = ["10.0.0.2:8848", "10.0.0.3:8858"].map(|text| text.parse().unwrap()).to_vec();
+    let servers: Vec<SocketAddr> = ["10.0.0.2:8848", "10.0.0.3:8858"]
+        .map(|text| text.parse().unwrap())
+        .to_vec();
     tokio::time::pause();
     let begun = tokio::time::Instant::now();
     let draining = rig.connections.drain(servers, Duration::from_secs(10));

@@ -1,7 +1,8 @@
 //! How connections end, and what ends with them.
 
 use super::client::{Client, JAVA_SETUP, Socket};
-use super::rig::{CONNECTIONS_MAX, Rig};
+use super::rig::{CONNECTIONS_MAX, Rig, StillTime};
+use futures_util::FutureExt;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -45,33 +46,46 @@ async fn a_silent_client_is_asked_then_told_and_really_closed() {
     tokio::time::pause();
     let begun = tokio::time::Instant::now();
     let (asked, json) = stream.next().await.unwrap();
-    assert_eq!((asked.as_str(), &json["headers"]), ("ClientDetectionRequest", &serde_json::json!({})));
+    assert_eq!(
+        (asked.as_str(), &json["headers"]),
+        ("ClientDetectionRequest", &serde_json::json!({}))
+    );
     assert!(json["requestId"].is_string());
     let end = stream.try_next().await.unwrap_err();
     assert_eq!(end.code(), Code::Unavailable);
-    rig.until("the transport is closed", |rig| rig.connections.is_empty()).await;
+    rig.until("the transport is closed", |rig| rig.connections.is_empty())
+        .await;
     assert!(begun.elapsed() <= Duration::from_secs(30));
     assert_eq!(rig.listed("s"), 0);
-    let after = client.try_call(super::client::payload("HealthCheckRequest", "{}")).await;
+    let after = client
+        .try_call(super::client::payload("HealthCheckRequest", "{}"))
+        .await;
     assert_eq!(after.unwrap_err().code(), Code::Unavailable);
 }
 
 #[tokio::test]
 async fn a_client_that_answers_the_question_or_asks_something_stays() {
     let rig = Rig::open().await;
-    let (mut client, mut stream, _info) = rig.java().await;
-    tokio::time::pause();
+    let (mut client, mut stream, info) = rig.java().await;
+    let time = StillTime::begin();
+    let active = |rig: &Rig| rig.connections.find(&info.name).unwrap().last_active_ms;
     for _ in 0..3 {
+        let before = active(&rig);
+        time.pass(Duration::from_secs(21)).await;
         let asked = stream.next().await.unwrap();
         assert_eq!(asked.0, "ClientDetectionRequest");
         stream.ack(&asked).await;
+        rig.until_still("its answer is taken", |rig| active(rig) > before).await;
     }
     for _ in 0..10 {
-        tokio::time::sleep(Duration::from_secs(15)).await;
-        assert_eq!(client.call("HealthCheckRequest", "{}").await.name, "HealthCheckResponse");
+        time.pass(Duration::from_secs(15)).await;
+        assert_eq!(
+            client.call("HealthCheckRequest", "{}").await.name,
+            "HealthCheckResponse"
+        );
     }
-    let quiet = tokio::time::timeout(Duration::from_millis(1), stream.next()).await;
-    assert!(quiet.is_err(), "it was asked although it spoke: {quiet:?}");
+    let quiet = stream.try_next().now_or_never();
+    assert!(quiet.is_none(), "it was asked although it spoke: {quiet:?}");
 }
 
 #[tokio::test]
@@ -81,7 +95,8 @@ async fn a_client_that_ends_its_stream_is_gone_soon() {
     rig.publish(info.id, "s", &["10.0.0.1:80"]);
     drop(stream);
     tokio::time::pause();
-    rig.until("the transport is closed", |rig| rig.connections.is_empty()).await;
+    rig.until("the transport is closed", |rig| rig.connections.is_empty())
+        .await;
     assert_eq!(rig.listed("s"), 0);
 }
 
@@ -92,7 +107,8 @@ async fn what_is_over_the_limit_is_closed_at_once_and_the_rest_goes_on() {
     for _ in 0..CONNECTIONS_MAX - 1 {
         held.push(TcpStream::connect(rig.address).await.unwrap());
     }
-    rig.until("all are in", |rig| rig.connections.len() == CONNECTIONS_MAX - 1).await;
+    rig.until("all are in", |rig| rig.connections.len() == CONNECTIONS_MAX - 1)
+        .await;
     let (mut client, _stream, _) = rig.java().await;
     let mut over = TcpStream::connect(rig.address).await.unwrap();
     assert_eq!(over.read(&mut [0; 16]).await.unwrap_or(0), 0);

@@ -1,7 +1,7 @@
 //! Peers that mean harm: others are served as ever, and the node answers.
 
 use super::client::{Client, JAVA_SETUP, Socket, payload};
-use super::rig::{MESSAGE_BYTES_MAX, Rig};
+use super::rig::{MESSAGE_BYTES_MAX, Rig, StillTime};
 use crate::grpc::life::STREAMS_MAX;
 use crate::grpc::stream;
 use bytes::Bytes;
@@ -18,9 +18,10 @@ async fn raw(rig: &Rig, path: &str, kind: &str, body: Vec<u8>) -> (u16, Option<S
     let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket))
         .await
         .unwrap();
-    rig.tasks.spawn("raw client", muster_runtime::TaskKind::Contained, async {
-        let _ = connection.await;
-    });
+    rig.tasks
+        .spawn("raw client", muster_runtime::TaskKind::Contained, async {
+            let _ = connection.await;
+        });
     let request = hyper::Request::post(format!("http://localhost{path}"))
         .header("content-type", kind)
         .body(Full::new(Bytes::from(body)))
@@ -54,7 +55,10 @@ async fn garbage_is_refused_by_name() {
     assert_eq!(raw(&rig, unary, grpc, vec![]).await, status("3"));
     assert_eq!(raw(&rig, unary, grpc, vec![0, 0, 0, 0, 9, 1]).await, status("3"));
     assert_eq!(raw(&rig, unary, grpc, vec![1, 0, 0, 0, 1, 1]).await, status("12"));
-    assert_eq!(raw(&rig, unary, grpc, vec![0, 0xff, 0xff, 0xff, 0xff]).await, status("8"));
+    assert_eq!(
+        raw(&rig, unary, grpc, vec![0, 0xff, 0xff, 0xff, 0xff]).await,
+        status("8")
+    );
     assert_eq!(raw(&rig, unary, "text/plain", vec![]).await, (415, None));
     let stream = "/BiRequestStream/requestBiStream";
     assert_eq!(raw(&rig, stream, grpc, framed(&[0xff; 40])).await, status("3"));
@@ -149,7 +153,10 @@ async fn a_flood_of_setups_changes_nothing() {
     let (client, stream, info) = rig.java().await;
     for _ in 0..5_000 {
         stream
-            .say("ConnectionSetupRequest", r#"{"labels":{"module":"config","AppName":"other"},"abilityTable":{}}"#)
+            .say(
+                "ConnectionSetupRequest",
+                r#"{"labels":{"module":"config","AppName":"other"},"abilityTable":{}}"#,
+            )
             .await;
     }
     rig.serves().await;
@@ -162,8 +169,10 @@ async fn a_flood_of_setups_changes_nothing() {
 async fn a_peer_that_never_reads_harms_nobody_and_is_ended() {
     let rig = Rig::open().await;
     let (mut deaf, deaf_stream, deaf_info) = rig.java().await;
-    let (_client, mut stream, info) = rig.java().await;
-    let addresses: Vec<String> = (0..400).map(|host| format!("10.1.1.{}:{}", host % 200, 80 + host / 200)).collect();
+    let (mut client, mut stream, info) = rig.java().await;
+    let addresses: Vec<String> = (0..400)
+        .map(|host| format!("10.1.1.{}:{}", host % 200, 80 + host / 200))
+        .collect();
     let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
     // Some 180 KB each, of which 64 KB fit into the window of a client that takes nothing.
     rig.publish(info.id, "s", &addresses);
@@ -176,19 +185,23 @@ async fn a_peer_that_never_reads_harms_nobody_and_is_ended() {
         rig.subscribe(&deaf_info, &format!("other{round}"));
     }
     assert_eq!(rig.connections.len(), 2);
-    tokio::time::pause();
+    let time = StillTime::begin();
     // Asking keeps it from being silent; it is ended for what it does not read.
-    for _ in 0..20 {
-        if deaf.try_call(payload("HealthCheckRequest", "{}")).await.is_err() {
-            break;
-        }
-        // The other one is asked whether it lives, and says so.
-        while let Ok(Some(asked)) = tokio::time::timeout(Duration::from_secs(4), stream.next()).await {
-            stream.ack(&asked).await;
-        }
+    let mut passed = 0;
+    while let Ok(answer) = deaf.try_call(payload("HealthCheckRequest", "{}")).await {
+        assert_eq!(answer.codes(), (200, 0), "its registration went before its transport");
+        assert_eq!(client.call("HealthCheckRequest", "{}").await.codes(), (200, 0));
+        passed += 1;
+        assert!(passed < 70, "it is never ended");
+        time.pass(Duration::from_secs(1)).await;
     }
-    rig.until("the deaf one is gone", |rig| rig.connections.find(&deaf_info.name).is_none())
-        .await;
+    assert!(passed >= 58, "it was ended after {passed} s");
+    // What it does not take does not keep its transport open.
+    time.pass(Duration::from_secs(2)).await;
+    rig.until_still("the deaf one is gone", |rig| {
+        rig.connections.find(&deaf_info.name).is_none()
+    })
+    .await;
     assert!(rig.connections.find(&info.name).is_some());
     drop(deaf_stream);
 }

@@ -45,7 +45,13 @@ impl Rig {
         let bed = Testbed::start_with(Parts {
             clock,
             push: Some(Box::new(move |changes, tasks| {
-                Push::start(muster_push::Config::default(), Arc::new(changes), sink, push_clock, tasks)
+                Push::start(
+                    muster_push::Config::default(),
+                    Arc::new(changes),
+                    sink,
+                    push_clock,
+                    tasks,
+                )
             })),
             ..Parts::default()
         });
@@ -75,7 +81,9 @@ impl Rig {
     /// A client that has done what Java's does.
     pub(super) async fn java(&self) -> (Client, super::client::Stream, ConnectionInfo) {
         let mut client = self.connect().await;
-        let check = client.call("ServerCheckRequest", r#"{"headers":{},"module":"internal"}"#).await;
+        let check = client
+            .call("ServerCheckRequest", r#"{"headers":{},"module":"internal"}"#)
+            .await;
         let name = check.text("connectionId");
         let mut stream = client.open().await.unwrap();
         stream.say("ConnectionSetupRequest", super::client::JAVA_SETUP).await;
@@ -87,7 +95,10 @@ impl Rig {
 
     /// What a registration on this connection does.
     pub(super) fn publish(&self, connection: ConnectionId, name: &str, addresses: &[&str]) {
-        let instances = addresses.iter().map(|address| instance(address, Kind::Ephemeral)).collect();
+        let instances = addresses
+            .iter()
+            .map(|address| instance(address, Kind::Ephemeral))
+            .collect();
         self.bed
             .naming
             .publish(&self.bed.context(), connection, &service(name), instances)
@@ -127,11 +138,42 @@ impl Rig {
         panic!("never: {what}");
     }
 
+    /// As [`Rig::until`], while time stands still.
+    pub(super) async fn until_still(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        for _ in 0..1_000_000 {
+            if holds(self) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("never: {what}");
+    }
+
     /// A client of good faith is served as ever.
     pub(super) async fn serves(&self) {
         let (mut client, _stream, _) = self.java().await;
         let health = client.call("HealthCheckRequest", "{}").await;
         assert_eq!(health.name, "HealthCheckResponse");
+    }
+}
+
+/// Time that stands still until it is moved. Paused time alone runs on whenever everybody waits, as if what is on its way
+/// through the kernel would never come.
+pub(super) struct StillTime {
+    _blocks: std::sync::mpsc::Sender<()>,
+}
+
+impl StillTime {
+    pub(super) fn begin() -> Self {
+        tokio::time::pause();
+        let (blocks, ended) = std::sync::mpsc::channel::<()>();
+        // Time does not run on while such a task is under way.
+        drop(tokio::task::spawn_blocking(move || ended.recv()));
+        Self { _blocks: blocks }
+    }
+
+    pub(super) async fn pass(&self, time: Duration) {
+        tokio::time::advance(time).await;
     }
 }
 
