@@ -49,6 +49,8 @@ pub(super) struct InFlight {
     pub(super) wait_ends: Instant,
     /// The last try went out, so that no ack counts against the subscriber.
     pub(super) counts: bool,
+    /// No earlier try had the last one's token.
+    pub(super) new_token: bool,
     /// How often in a row there was no room for it.
     pub(super) busy_in_a_row: u32,
 }

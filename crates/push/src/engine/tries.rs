@@ -127,7 +127,8 @@ impl Engine {
                 self.tokens.remove(&(old, recipient, id));
             }
         }
-        if self.tokens.insert((token, recipient, id)) {
+        let new_token = self.tokens.insert((token, recipient, id));
+        if new_token {
             subscription.sent.push((token, mark));
         }
         let tries = earlier.map_or(0, |earlier| earlier.tries) + 1;
@@ -138,6 +139,7 @@ impl Engine {
             tries_max,
             wait_ends,
             counts: true,
+            new_token,
             busy_in_a_row: earlier.map_or(0, |earlier| earlier.busy_in_a_row),
         });
         self.ack_waits.insert((wait_ends, id));
@@ -197,6 +199,7 @@ impl Engine {
         let Some(in_flight) = &mut subscription.in_flight else {
             return;
         };
+        let new_token = in_flight.new_token;
         match outcome {
             Handed::Sent => in_flight.busy_in_a_row = 0,
             Handed::Busy => {
@@ -213,6 +216,11 @@ impl Engine {
                     ..*in_flight
                 };
                 self.ack_waits.insert((now + wait, id));
+                // An ack of an earlier try must not be taken for the end.
+                subscription.dirty = true;
+                if new_token {
+                    self.forget(id, token);
+                }
                 if let Recipient::Address(address) = recipient {
                     self.address_mut(address).not_sent();
                 }
