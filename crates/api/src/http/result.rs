@@ -7,7 +7,6 @@ use super::reply::{Reply, start_of};
 use bytes::Bytes;
 use hyper::StatusCode;
 use serde::Serialize;
-use serde_json::json;
 
 /// The longest `data` that echoes what a caller sent.
 const ECHO_BYTES_MAX: usize = 4_096;
@@ -88,7 +87,11 @@ pub(super) fn refused(status: StatusCode, code: Code, detail: &str) -> Reply {
 /// A light beat of an instance that nobody knows. Inside a 200: the client is to register again, not to ask elsewhere.
 pub(super) fn instance_not_found() -> Reply {
     let code = Code::InstanceNotFound;
-    Reply::json(&json!({ "code": code as u32, "message": code.text(), "data": null }))
+    Reply::json(&Wrapped {
+        code: code as u32,
+        message: code.text(),
+        data: (),
+    })
 }
 
 #[cfg(test)]
