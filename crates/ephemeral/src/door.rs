@@ -19,7 +19,7 @@ use tokio::sync::watch;
 /// The door to the store. Cheap to clone.
 #[derive(Clone)]
 pub struct Ephemeral {
-    node: Arc<Node>,
+    pub(crate) node: Arc<Node>,
 }
 
 impl Ephemeral {
@@ -142,10 +142,16 @@ impl Ephemeral {
         }
     }
 
+    /// From now on this node ends no lease: clients whose connections end are on their way to other nodes. Called when the
+    /// node stops being ready, before it closes connections.
+    pub fn begin_drain(&self) {
+        self.node.draining.store(true, Ordering::Release);
+    }
+
     /// Sends what the copier holds to all living peers and writes the warm copy; at most for `deadline`. From now on this
     /// node ends no lease.
     pub async fn drain(&self, deadline: Duration) {
-        self.node.draining.store(true, Ordering::Release);
+        self.begin_drain();
         let drained = tokio::time::timeout(deadline, async {
             // Half the time at most, so that the warm copy has its share.
             if tokio::time::timeout(deadline / 2, self.flush()).await.is_err() {

@@ -14,6 +14,10 @@
 //!                        deregistered            expired      tombstones, 10 minutes
 //! ```
 //!
+//! A client's open connection is a lease, too (`held`): its node renews it while the connection lives and ends it with the
+//! connection; of a node that dies, and of one that restarts, the others end it after 30 s without a time of doubt. Which
+//! connection holds what is kept beside the records (`holds`); the records say which member it is.
+//!
 //! How news travels, each its own file: a changed key is noted per peer and its newest state copied within milliseconds
 //! (`copier`); who has beaten here is told every second (`seen`); stores are compared every two seconds (`repair`); a node
 //! that starts takes a whole copy (`loader`), and the file of the last resort is `warm`. A lease is ended by the one
@@ -24,8 +28,11 @@
 
 mod answers;
 mod config;
+mod connections;
 mod copier;
 mod door;
+mod held;
+mod holds;
 mod keeper;
 mod leaf;
 mod lease;

@@ -161,6 +161,9 @@ impl Node {
 
     /// Spreads many writes of this node.
     pub(crate) fn spread_all(&self, applied: &[Applied], received: Instant) {
+        if applied.is_empty() {
+            return;
+        }
         for peer in self.peers.all().iter() {
             peer.note(applied.iter().map(|applied| applied.hash));
         }

@@ -4,7 +4,7 @@
 //! strictly as those of clients.
 
 use crate::moment::Moment;
-use crate::record::{Body, Gone, Record, State, Version};
+use crate::record::{Body, Gone, Holder, Record, State, Version};
 use crate::store::Incoming;
 use bytes::Bytes;
 use muster_model::{
@@ -77,6 +77,13 @@ pub(crate) struct WireRecord {
     pub(crate) healthy: bool,
     #[prost(message, repeated, tag = "13")]
     pub(crate) metadata: Vec<Pair>,
+    /// The member whose connection holds it; 0 when beats renew it.
+    #[prost(uint64, tag = "14")]
+    pub(crate) held_by: u64,
+    /// A deregistered one was not named by anybody: its connection has ended. Beside `gone` and not a number of it, so
+    /// that a member that does not know the word yet takes it for a deregistration and not for garbage.
+    #[prost(bool, tag = "15")]
+    pub(crate) released: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -290,14 +297,16 @@ impl WireRecord {
             origin: state.version.origin.0,
             silence_ms: now.age_ms(record.lease.seen()),
             by_silence: state.by_silence,
+            held_by: state.held_by.map_or(0, |holder| holder.member().0),
             ..Self::default()
         };
         match &state.body {
             Body::Gone(gone) => {
                 wire.gone = match gone {
-                    Gone::Deregistered => 1,
+                    Gone::Deregistered | Gone::Released => 1,
                     Gone::Expired => 2,
                 };
+                wire.released = *gone == Gone::Released;
                 wire.interval_ms = record.lease.interval_ms();
             }
             Body::Listed(instance) => {
@@ -342,6 +351,7 @@ impl WireRecord {
                 healthy: self.healthy,
                 metadata: self.metadata.into_iter().map(|pair| (pair.key, pair.value)).collect(),
             })),
+            1 if self.released => Body::Gone(Gone::Released),
             1 => Body::Gone(Gone::Deregistered),
             2 => Body::Gone(Gone::Expired),
             _ => return Err(out_of_bounds("kind of tombstone")),
@@ -356,6 +366,7 @@ impl WireRecord {
                     origin: MemberId(self.origin),
                 },
                 body,
+                held_by: Holder::new(MemberId(self.held_by)).filter(|_| !gone),
                 by_silence: self.by_silence && !gone,
             },
             seen: now.minus_ms(self.silence_ms.into()),

@@ -11,8 +11,8 @@ use std::fmt;
 use std::hash::Hasher;
 
 /// Chooses how an instance id is made (reference nacos-http 9.4).
-const ID_GENERATOR: &str = "preserved.instance.id.generator";
-const ID_GENERATOR_DEFAULT: &str = "simple";
+pub(crate) const ID_GENERATOR: &str = "preserved.instance.id.generator";
+pub(crate) const ID_GENERATOR_DEFAULT: &str = "simple";
 
 /// What a caller wants of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,10 +64,10 @@ fn render(snapshot: &ServiceSnapshot, filter: &ListFilter<'_>, with_group: bool)
 }
 
 /// The clusters of a comma list; none named means all.
-struct Clusters<'a>(Vec<&'a str>);
+pub(crate) struct Clusters<'a>(Vec<&'a str>);
 
 impl<'a> Clusters<'a> {
-    fn parse(text: &'a str) -> Self {
+    pub(crate) fn parse(text: &'a str) -> Self {
         let mut names: Vec<&str> = text.split(',').filter(|name| !name.is_empty()).collect();
         // Sorted, so that a list of thousands of clusters is not walked for each instance.
         names.sort_unstable();
@@ -75,7 +75,7 @@ impl<'a> Clusters<'a> {
         Self(names)
     }
 
-    fn admit(&self, instance: &Instance) -> bool {
+    pub(crate) fn admit(&self, instance: &Instance) -> bool {
         self.0.is_empty() || self.0.binary_search(&instance.cluster.as_str()).is_ok()
     }
 }
@@ -237,7 +237,7 @@ impl Serialize for LoneHost<'_> {
     }
 }
 
-struct Pairs<'a>(&'a Metadata);
+pub(crate) struct Pairs<'a>(pub(crate) &'a Metadata);
 
 impl Serialize for Pairs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -249,7 +249,7 @@ impl Serialize for Pairs<'_> {
     }
 }
 
-struct Text<T>(T);
+pub(crate) struct Text<T>(pub(crate) T);
 
 impl<T: fmt::Display> Serialize for Text<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

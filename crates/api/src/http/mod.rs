@@ -38,6 +38,7 @@ mod v2;
 mod v3;
 
 use crate::grpc::Connections;
+use crate::tls::Tls;
 use door::Door;
 use muster_naming::Naming;
 use muster_runtime::{Clock, Shutdown, Tasks};
@@ -61,6 +62,8 @@ pub struct Config {
     /// Shown as `version` in server state.
     pub version: String,
     pub standalone: bool,
+    /// None: plaintext.
+    pub tls: Option<Tls>,
 }
 
 /// The bound HTTP server.

@@ -14,6 +14,7 @@ mod rig;
 mod sdk_shapes;
 mod services;
 mod subscribers;
+mod tls;
 mod v2_bad_input;
 mod v2_instances;
 mod v2_operators;

@@ -1,5 +1,9 @@
 //! What registered connections may ask: each request's handler.
 
+mod watches;
+
+pub(super) use watches::Watches;
+
 use super::call::{Answer, Call};
 
 /// Answers a request by its `metadata.type`; `None` for one that has no handler.
