@@ -50,6 +50,11 @@ pub fn grouped_name(service: &ServiceKey) -> impl fmt::Display + '_ {
     Grouped(service)
 }
 
+/// One instance with all that a host in a list has, and its own health.
+pub fn host<'a>(service: &'a ServiceKey, instance: &'a Instance) -> impl Serialize + 'a {
+    LoneHost { service, instance }
+}
+
 fn render(snapshot: &ServiceSnapshot, filter: &ListFilter<'_>, with_group: bool) -> Vec<u8> {
     // About what a host without metadata takes; avoids growing the buffer step by step.
     let mut bytes = Vec::with_capacity(512 + 512 * snapshot.instances.len().min(4_096));
@@ -212,6 +217,23 @@ impl Serialize for Host<'_> {
         host.serialize_field("valid", &self.healthy)?;
         host.serialize_field("marked", &false)?;
         host.end()
+    }
+}
+
+struct LoneHost<'a> {
+    service: &'a ServiceKey,
+    instance: &'a Instance,
+}
+
+impl Serialize for LoneHost<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Host {
+            service: self.service,
+            instance: self.instance,
+            healthy: self.instance.healthy,
+            shown: &Grouped(self.service).to_string(),
+        }
+        .serialize(serializer)
     }
 }
 

@@ -55,8 +55,7 @@ impl Site {
         }
     }
 
-    /// None in a node without a gRPC door.
-    #[allow(dead_code, reason = "the client calls of v2 and v3 read it")]
+    /// The gRPC door's connections; none before it has joined, or without that door.
     pub(super) fn connections(&self) -> Option<&Connections> {
         self.connections.get()
     }
