@@ -3,6 +3,7 @@
 mod hostile;
 mod instances;
 mod lists;
+mod pushes;
 mod watches;
 
 use super::{Watches, answer};
@@ -31,7 +32,10 @@ struct Rig {
 
 impl Rig {
     fn start() -> Self {
-        let bed = Testbed::start();
+        Self::over(Testbed::start())
+    }
+
+    fn over(bed: Testbed) -> Self {
         Self {
             watches: Watches::new(bed.tasks.clone()),
             received_ms: bed.clock.wall_ms(),

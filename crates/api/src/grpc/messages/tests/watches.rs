@@ -123,6 +123,20 @@ async fn a_watch_ends_with_its_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_cannot_be_told_ends_its_task_and_may_begin_anew() {
+    let rig = Rig::start();
+    let (one, asked) = rig.connect(1);
+    drop(asked);
+    ok(&rig, &one, &watch("public>>g>>*", &[], true)).await;
+    while Arc::weak_count(&one) > 0 {
+        tokio::task::yield_now().await;
+    }
+    ok(&rig, &one, &watch("public>>h>>*", &[], true)).await;
+    assert_eq!(rig.watches.len(), 1);
+    assert_eq!(Arc::weak_count(&one), 1, "there is a task again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_twenty_first_pattern_is_refused_and_a_renewal_is_not() {
     let rig = Rig::start();
     let (one, _asked) = rig.connect(1);
