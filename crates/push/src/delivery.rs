@@ -13,8 +13,8 @@ pub struct Delivery {
     /// Deliveries of one snapshot to one cluster filter share it, further tries included, whether they go to addresses or
     /// to connections and whichever shard they come from: bytes that carry it are made once and kept with the snapshot
     /// (`snapshot.renders`, with the token in the key), however many the subscribers. With the address or connection it
-    /// is unique. Only a client's seventeenth filter of one service, or a list that two newer ones have overtaken while
-    /// it was on its way out, has a token of its own.
+    /// is unique. Only those of a service's seventeenth filter and on, and those of a list that three newer ones have
+    /// overtaken while it was on its way out, have a token each.
     pub token: u64,
 }
 

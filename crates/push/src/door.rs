@@ -155,8 +155,11 @@ impl Push {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         let now = self.0.shared.clock.now();
         let shard = &self.0.shards[shard_of(Recipient::Address(from))];
-        let outcome = if shard.with_engine(|engine| engine.acked(token, from, now)) {
+        let (matched, ready) = shard.with_engine(|engine| (engine.acked(token, from, now), engine.has_ready()));
+        if ready {
             shard.wake();
+        }
+        let outcome = if matched {
             "matched"
         } else if self.0.acked_from_elsewhere(token, from, now) {
             "other_address"
@@ -170,8 +173,9 @@ impl Push {
     pub fn acked_by(&self, token: u64, connection: ConnectionId) {
         let now = self.0.shared.clock.now();
         let shard = self.0.shard_of(connection);
-        let matched = shard.with_engine(|engine| engine.acked_by(token, connection, now));
-        if matched {
+        let (matched, ready) =
+            shard.with_engine(|engine| (engine.acked_by(token, connection, now), engine.has_ready()));
+        if ready {
             shard.wake();
         }
         let outcome = if matched { "matched" } else { "unmatched" };

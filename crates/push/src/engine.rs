@@ -113,6 +113,11 @@ impl Engine {
         self.ack_waits.len()
     }
 
+    /// A try could begin now. After an ack that is all that may have become due.
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     pub(crate) fn tally(&self) -> Tally {
         self.tally
     }

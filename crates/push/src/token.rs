@@ -53,6 +53,13 @@ struct Minted {
 }
 
 impl Minted {
+    fn of(mark: Mark) -> Self {
+        Self {
+            mark,
+            by_clusters: Vec::new(),
+        }
+    }
+
     fn token(&mut self, clusters: &str, issue: impl Fn() -> u64) -> u64 {
         if let Some((_, token)) = self.by_clusters.iter().find(|(named, _)| **named == *clusters) {
             return *token;
@@ -96,17 +103,18 @@ impl Topics {
         if let Some(minted) = minted.iter_mut().find(|minted| minted.mark == mark) {
             return minted.token(clusters, issue);
         }
-        if minted.last().is_some_and(|newest| !mark.is_newer_than(newest.mark)) {
+        // A shard may have asked for its list before another minted a newer one.
+        let place = minted.iter().take_while(|kept| mark.is_newer_than(kept.mark)).count();
+        if minted.len() < SNAPSHOTS_SHARED_MAX {
+            minted.insert(place, Minted::of(mark));
+            return minted[place].token(clusters, issue);
+        }
+        let Some(place) = place.checked_sub(1) else {
             return issue();
-        }
-        if minted.len() == SNAPSHOTS_SHARED_MAX {
-            minted.remove(0);
-        }
-        minted.push(Minted {
-            mark,
-            by_clusters: Vec::new(),
-        });
-        minted.last_mut().expect("pushed just now").token(clusters, issue)
+        };
+        minted[..=place].rotate_left(1);
+        minted[place] = Minted::of(mark);
+        minted[place].token(clusters, issue)
     }
 }
 
@@ -143,6 +151,15 @@ mod tests {
         let newest: Vec<_> = (3..100).map(|revision| token(revision, "")).collect();
         assert!(newest.is_sorted() && newest[0] > newer);
         assert_ne!(token(1, ""), older, "forgotten, and unlike any other");
+        // 98 was asked for before 100 was minted, and comes after it.
+        topics.leave(&snapshot(1).key, 0);
+        topics.join(&snapshot(1).key, 0);
+        let (first, last) = (token(97, ""), token(100, ""));
+        let late = token(98, "");
+        assert_eq!((token(97, ""), token(98, ""), token(100, "")), (first, late, last));
+        let later = token(99, "");
+        assert_eq!((token(98, ""), token(99, ""), token(100, "")), (late, later, last));
+        assert_ne!(token(97, ""), first);
     }
 
     #[test]

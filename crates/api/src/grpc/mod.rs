@@ -45,6 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
+/// What a gRPC door is told.
 #[derive(Clone)]
 pub struct Config {
     pub listen: SocketAddr,
@@ -90,3 +91,6 @@ impl GrpcServer {
         serve::run(self.listener, self.hall, shutdown, drain, tasks).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

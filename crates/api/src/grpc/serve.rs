@@ -48,7 +48,9 @@ pub(super) async fn run(listener: TcpListener, hall: Arc<Hall>, shutdown: Shutdo
         match accepted {
             Ok((socket, peer)) => match hall.enter(peer) {
                 Some(entered) => {
-                    let serving = transport::serve(hall.clone(), socket, entered);
+                    // Boxed for the reason given there.
+                    let serving = Box::pin(transport::serve(hall.clone(), socket, entered));
+
                     tasks.spawn("grpc connection", TaskKind::Contained, serving);
                 }
                 // Closed at once: the client takes its next server, rather than waiting here.

@@ -10,7 +10,7 @@ use super::life::EndReason;
 use super::reply::Reply;
 use super::{stream, unary};
 use crate::tls;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either};
 use futures_util::stream::{FuturesUnordered, Stream};
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
@@ -21,9 +21,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use socket2::SockRef;
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::{Future, Ready, poll_fn, ready};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -69,10 +69,10 @@ pub(super) async fn serve(hall: Arc<Hall>, socket: TcpStream, mut entered: Enter
         abort: abort.clone(),
     };
     let calls = Calls::default();
-    let service = service_fn(|request| {
+    let service = {
         let (hall, connection, calls) = (hall.clone(), connection.clone(), calls.clone());
-        async move { Ok::<_, Infallible>(route(&hall, &connection, &calls, request).await) }
-    });
+        service_fn(move |request| route(&hall, &connection, &calls, request))
+    };
     let protocol = http2::Builder::new(calls.clone())
         .timer(TokioTimer::new())
         .auto_date_header(false)
@@ -84,6 +84,9 @@ pub(super) async fn serve(hall: Arc<Hall>, socket: TcpStream, mut entered: Enter
         .keep_alive_interval(PING_AFTER)
         .keep_alive_timeout(PING_WAIT)
         .serve_connection(TokioIo::new(socket), service);
+    // On the heap, once: as a part of this future it would be kept in every place that the future has been moved through.
+    let protocol = Box::pin(protocol);
+
     if let Err(error) = run(protocol, &calls, &connection, &abort).await {
         tracing::debug!(connection = %connection.name, %error, "a transport ended early");
         if error.is_timeout() {
@@ -96,12 +99,11 @@ pub(super) async fn serve(hall: Arc<Hall>, socket: TcpStream, mut entered: Enter
 
 /// Drives the protocol and its calls until both end, the transport breaks, or the time to end has run out.
 async fn run<P: Protocol>(
-    protocol: P,
+    mut protocol: Pin<Box<P>>,
     calls: &Calls,
     connection: &Connection,
     abort: &AtomicBool,
 ) -> Result<(), hyper::Error> {
-    let mut protocol = pin!(protocol);
     let mut running = FuturesUnordered::new();
     let mut ending: Option<Pin<Box<tokio::time::Sleep>>> = None;
     poll_fn(|context| {
@@ -166,32 +168,38 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Calls {
     }
 }
 
-async fn route(
-    hall: &Arc<Hall>,
-    connection: &Arc<Connection>,
-    calls: &Calls,
-    request: Request<Incoming>,
-) -> Response<Reply> {
+/// An answer under way. A stream's is there at once; a call's is on the heap, as its place would else be kept for as long as
+/// the stream lives that hyper keeps in the same kind of place.
+type Answering =
+    Either<Ready<Result<Response<Reply>, Infallible>>, BoxFuture<'static, Result<Response<Reply>, Infallible>>>;
+
+fn route(hall: &Arc<Hall>, connection: &Arc<Connection>, calls: &Calls, request: Request<Incoming>) -> Answering {
+    let at_once = |response| Either::Left(ready(Ok(response)));
     let is_grpc = request
         .headers()
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     if !is_grpc || request.method() != Method::POST {
-        return Reply::not_grpc();
+        return at_once(Reply::not_grpc());
     }
     match request.uri().path() {
-        "/Request/request" => unary::answer(hall, connection, request.into_body()).await,
+        "/Request/request" => {
+            let (hall, connection, body) = (hall.clone(), connection.clone(), request.into_body());
+            Either::Right(Box::pin(
+                async move { Ok(unary::answer(&hall, &connection, body).await) },
+            ))
+        }
         "/BiRequestStream/requestBiStream" => match stream::open(hall, connection, request.into_body()) {
             Some((outlet, inlet)) => {
                 hyper::rt::Executor::execute(calls, inlet.run());
-                Reply::stream(outlet)
+                at_once(Reply::stream(outlet))
             }
-            None => Reply::refused(Status::new(
+            None => at_once(Reply::refused(Status::new(
                 Code::ResourceExhausted,
                 "this connection has as many streams as it may",
-            )),
+            ))),
         },
-        _ => Reply::refused(Status::new(Code::Unimplemented, "no such method")),
+        _ => at_once(Reply::refused(Status::new(Code::Unimplemented, "no such method"))),
     }
 }
 

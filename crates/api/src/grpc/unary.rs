@@ -12,7 +12,7 @@ use crate::metrics::{GRPC_PANICS, Outcome};
 use bytes::Bytes;
 use hyper::Response;
 use hyper::body::Incoming;
-use muster_wire::grpc::{ERROR_RESPONSE, Payload, ServerCheckResponse, error_response};
+use muster_wire::grpc::{ERROR_RESPONSE, HealthCheckResponse, Payload, ServerCheckResponse, error_response};
 use prost::Message as _;
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -109,6 +109,12 @@ async fn reply(
         };
     }
     connection.active();
+    if kind == Kind::HealthCheck {
+        return Answer {
+            name: HealthCheckResponse::TYPE,
+            body: HealthCheckResponse.encode(),
+        };
+    }
     handled(hall, behind, connection, payload, name, &metadata.headers, received).await
 }
 
@@ -129,6 +135,7 @@ async fn handled(
         headers,
         body: payload.body.as_ref().map_or(&NOTHING, |body| &body.value),
         context: hall.context(received),
+        received_ms: hall.clock.wall_ms(),
     };
     let handling = contained(messages::answer(&call, name));
     match tokio::time::timeout(hall.config.write_timeout + WRITE_GRACE, handling).await {

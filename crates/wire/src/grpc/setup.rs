@@ -64,7 +64,8 @@ impl ConnectionSetup {
 fn start_of(text: Option<String>) -> String {
     let mut text = text.unwrap_or_default();
     if text.len() > TEXT_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+        let end = (0..=TEXT_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
         text.shrink_to_fit();
     }
     text
