@@ -4,6 +4,7 @@ mod hostile;
 mod instances;
 mod lists;
 mod pushes;
+mod slow_watchers;
 mod watches;
 
 use super::{Watches, answer};
