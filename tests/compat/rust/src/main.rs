@@ -31,7 +31,7 @@ async fn main() {
         .with_ansi(false)
         .init();
     let scenario = std::env::args().nth(1).unwrap_or_default();
-    if scenario != "hold" {
+    if scenario != "hold" && (scenario != "tls" || cfg!(feature = "tls")) {
         report::listen();
     }
     let outcome = match scenario.as_str() {

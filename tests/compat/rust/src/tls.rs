@@ -1,11 +1,23 @@
-//! Everything once more, briefly, through TLS. This client takes TLS for all connections or for none, by a feature of its crate, and
-//! the authority from `NACOS_CLIENT_TLS_CA_CERT`, which the runner sets; it has no certificate of its own.
+//! Everything once more, briefly, through TLS. This client takes TLS for all connections or for none, by a feature of its crate, so
+//! another build of this program plays here; the authority comes from `NACOS_CLIENT_TLS_CA_CERT`, and there is no way to give it a
+//! certificate of its own.
+
+use std::os::unix::process::CommandExt;
 
 use crate::client::{GROUP, connect, instance, list, register, service, weighing};
-use crate::report::{check, eventually, run, setting, took, well};
+use crate::report::{Done, check, eventually, run, setting, text, took, well};
 use crate::watch::{Watch, has};
 
 pub async fn play() -> Result<(), String> {
+    if cfg!(not(feature = "tls")) {
+        let other = std::env::current_exe().map_err(text)?.with_file_name("rust-client-tls");
+        let mut command = std::process::Command::new(other);
+        command
+            .arg("tls")
+            .env("NACOS_CLIENT_TLS_CA_CERT", setting("COMPAT_TLS_CA"));
+        // Only comes back when it could not be started.
+        return Err(text(command.exec()));
+    }
     let nodes: Vec<_> = setting("COMPAT_TLS").split(',').map(str::to_owned).collect();
     let service = service("tls");
     let (publisher, subscriber) = (connect(&nodes).await?, connect(&nodes).await?);
@@ -40,8 +52,8 @@ pub async fn play() -> Result<(), String> {
 }
 
 /// The same program once more, told an authority that did not sign the server's certificate.
-async fn refused(nodes: &[String]) -> crate::report::Done {
-    let program = std::env::current_exe().map_err(crate::report::text)?;
+async fn refused(nodes: &[String]) -> Done {
+    let program = std::env::current_exe().map_err(text)?;
     let child = tokio::process::Command::new(program)
         .arg("hold")
         .env("COMPAT_NODES", nodes.join(","))
@@ -53,7 +65,7 @@ async fn refused(nodes: &[String]) -> crate::report::Done {
     // `hold` stays while it holds an instance, and ends at once when it cannot connect.
     let status = ended
         .map_err(|_| "it connects in spite of another authority".to_owned())?
-        .map_err(crate::report::text)?;
+        .map_err(text)?;
     check(!status.success(), || "it ended well".to_owned())?;
     well("")
 }

@@ -1,0 +1,5 @@
+//! Stands by itself.
+
+use super::Client;
+
+pub(super) const CLIENTS: &[Client] = &[];
