@@ -14,6 +14,8 @@ import java.util.Map;
  */
 final class Moves {
     private static final int WATCHED_MS = 20000;
+    /** A client that lost its node and finds no other: its instances have to leave, though nobody closed its connection. */
+    private static final int LOST_WITHIN_MS = 35000;
     /** The client tries again for 3 s by itself; an election takes 2 s at most. */
     private static final int ANSWERED_WITHIN_MS = 10000;
 
@@ -60,6 +62,7 @@ final class Moves {
         Map<String, NamingService> direct = new HashMap<>();
         for (String node : Clients.NODES) {
             direct.put(node, Clients.connect(node));
+            direct.get(node).registerInstance(service(node) + "-lost", Clients.GROUP, Clients.instance(57));
         }
         String gone = Report.ask(end);
         long start = System.nanoTime();
@@ -67,16 +70,21 @@ final class Moves {
         String named = service(gone);
 
         Thread stays = Report.start(kind + "_stays_listed", () -> staysListed(direct, named));
+        NamingService survivor = direct.values().iterator().next();
+        Thread lost = Report.start(kind + "_lost_client_removed", () -> {
+            Report.eventually("removed", LOST_WITHIN_MS, () -> Clients.list(survivor, named + "-lost").isEmpty());
+            return new Report.Outcome(Report.since(start), "its client knows no other node");
+        });
         Thread moves = Report.start(kind + "_moves", () -> moves(gone, start));
         Report.run(kind + "_event", () -> {
             Watch watch = watches.get(gone);
-            double ms = watch.told("an instance", () -> direct.values().iterator().next()
-                    .registerInstance(named, Clients.GROUP, Clients.instance(53)), hosts -> Watch.has(hosts, Clients.PORT + 53));
+            double ms = watch.told("an instance", () -> survivor.registerInstance(named, Clients.GROUP, Clients.instance(53)),
+                    hosts -> Watch.has(hosts, Clients.PORT + 53));
             return new Report.Outcome(ms, "to the subscriber that has to move");
         });
         Report.run(kind + "_register", () -> {
             int refused = registered(providers.get(gone), named + "-new", Clients.instance(54));
-            Report.eventually("listed", 5000, () -> Clients.listed(direct.values().iterator().next(), named + "-new", 54));
+            Report.eventually("listed", 5000, () -> Clients.listed(survivor, named + "-new", 54));
             return "by the provider that has to move, " + refused + " refused before";
         });
         Report.run(kind + "_persistent_register", () -> {
@@ -86,6 +94,7 @@ final class Moves {
         });
         stays.join();
         moves.join();
+        lost.join();
         Report.ask(begin);
         Report.run(kind + "_restarted_node", () -> {
             NamingService back = Clients.connect(gone);
@@ -94,8 +103,9 @@ final class Moves {
                 return hosts.size() == 4 && ports.stream().allMatch(port -> Watch.has(hosts, port)) && Watch.has(hosts, Clients.PORT + 53);
             });
             Report.eventually("the persistent one too", 10000, () -> Clients.listed(back, named + "-persistent", 55));
-            back.registerInstance(service(gone) + "-back", Clients.GROUP, Clients.instance(56));
-            return null;
+            back.registerInstance(named + "-back", Clients.GROUP, Clients.instance(56));
+            Report.eventually("the lost client's", 20000, () -> Clients.listed(survivor, named + "-lost", 57));
+            return "and the client that knows no other node has come back by itself";
         });
     }
 

@@ -81,6 +81,7 @@ const FAILOVER: &[&str] = &[
     "failover_event",
     "failover_register",
     "failover_persistent_register",
+    "failover_lost_client_removed",
     "failover_restarted_node",
 ];
 
@@ -90,6 +91,7 @@ const STOP: &[&str] = &[
     "stop_event",
     "stop_register",
     "stop_persistent_register",
+    "stop_lost_client_removed",
     "stop_restarted_node",
 ];
 
