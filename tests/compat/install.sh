@@ -89,8 +89,8 @@ for own in java2 spring; do
   if [ -f "$own/install.sh" ]; then . "$own/install.sh"; fi
 done
 
-for name in "$@"; do
-  case $name in
+install_one() {
+  case $1 in
     node) install_node ;;
     java) install_java ;;
     python) install_python python-0.1 python/requirements-0.1.txt ;;
@@ -102,6 +102,27 @@ for name in "$@"; do
     rust) install_rust ;;
     java2) install_java2 ;;
     spring) install_spring ;;
-    *) echo "install.sh: no client is called $name" >&2; exit 1 ;;
+    *) echo "install.sh: no client is called $1" >&2; return 1 ;;
   esac
+}
+
+# One lane a tool: some wait for the network while others compile, and no two share a repository of jars.
+declare -A lanes=()
+for name in "$@"; do
+  case $name in
+    java* | spring) lane=java ;;
+    python*) lane=python ;;
+    go*) lane=go ;;
+    *) lane=$name ;;
+  esac
+  lanes[$lane]+=" $name"
 done
+running=()
+for lane in "${!lanes[@]}"; do
+  # shellcheck disable=SC2086 # names are words
+  (for name in ${lanes[$lane]}; do install_one "$name"; done) &
+  running+=($!)
+done
+failed=0
+for pid in "${running[@]}"; do wait "$pid" || failed=1; done
+exit "$failed"

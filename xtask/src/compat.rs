@@ -286,7 +286,7 @@ fn skewed(
     Scene::new(folder.to_owned(), nodes, Vec::new())?.ending(&ending, clients, report)
 }
 
-/// One node that takes nothing but TLS.
+/// One node that takes gRPC in nothing but TLS.
 fn through_tls(
     folder: &Path,
     options: &Options,
@@ -299,15 +299,20 @@ fn through_tls(
     }
     let cache = folder.join(".cache");
     let made = Certificates::make(&cache.join("tls"), options.listen)?;
+    // The runner itself asks in plaintext whether the node is ready.
+    let settings = [
+        format!("tls.certificate={}", made.path("server.pem")),
+        format!("tls.key={}", made.path("server.key")),
+        "tls.http_plaintext_too=true".to_owned(),
+    ];
+    let settings = settings
+        .into_iter()
+        .flat_map(|setting| ["--set".to_owned(), setting])
+        .collect();
     let plan = Plan {
         name: "nodes-tls",
         ports: &PORTS[..1],
-        arguments: vec![
-            "--tls-certificate".to_owned(),
-            made.path("server.pem"),
-            "--tls-key".to_owned(),
-            made.path("server.key"),
-        ],
+        arguments: settings,
         ..plan(options)
     };
     let nodes = Nodes::start(bin, plan, &cache)?;
