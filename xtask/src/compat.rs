@@ -1,7 +1,7 @@
-//! Real, unmodified Nacos 1.x clients against a cluster of three real nodes: `cargo xtask compat [NAME ...]`.
+//! Real, unmodified Nacos clients of 1.x, 2.x and 3.x against real nodes: `cargo xtask compat [NAME ...]`.
 //!
 //! The client programs lie in `tests/compat`, one folder a language; each prints a JSON line a step. This side installs them, starts
-//! the nodes in a network namespace of their own ([`place`]), runs the programs, kills a node under them, and prints one table.
+//! the nodes in a network namespace of their own ([`place`]), runs the programs, ends a node under them, and prints one table.
 //! It fails when a step failed, and when a step that a client has to show ([`steps`]) never came.
 #![allow(
     clippy::print_stdout,
@@ -9,6 +9,7 @@
     reason = "a program for the terminal that waits for other programs, in real time"
 )]
 
+mod certificates;
 mod mixed;
 mod nodes;
 mod place;
@@ -25,16 +26,24 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 
-use nodes::Nodes;
+use certificates::Certificates;
+use nodes::{Nodes, Plan};
 use report::Report;
-use scene::Scene;
-use steps::{CLIENTS, Client};
+use scene::{Ending, Scene, Victim, Way};
+use steps::Client;
 
-/// Runs real Nacos 1.x clients against three nodes.
+/// Nacos's own port and two beside it, as `dev` takes them. gRPC is on each plus 1000, other nodes on each plus 1001.
+const PORTS: &[u16] = &[8848, 8858, 8868];
+
+/// In the order in which they are played.
+const SCENARIOS: [&str; 6] = ["steps", "mixed", "failover", "stop", "skew", "tls"];
+
+/// Runs real Nacos clients against three nodes.
 #[derive(Parser)]
 #[command(name = "cargo xtask compat")]
 struct Options {
-    /// node, java, python, python-1.0, go, mixed, all
+    /// Clients: node, java, python, python-1.0, go, go2, python-2, python-3, rust, java-2.0, java-2.4, java-3, spring; scenarios:
+    /// steps, mixed, failover, stop, skew, tls; or all
     #[arg(default_value = "all")]
     names: Vec<String>,
     /// Servers that run already, three, separated by commas; without it three are started, in a network namespace
@@ -46,12 +55,15 @@ struct Options {
     /// Build the server with optimisations
     #[arg(long)]
     release: bool,
-    /// Where the three nodes listen: the namespace's own address, or 127.0.0.1 as `muster dev` does
+    /// Where the nodes listen: the namespace's own address, or 127.0.0.1 as `muster dev` does
     #[arg(long, default_value = place::ADDRESS)]
     listen: Ipv4Addr,
-    /// Only these scenarios: steps, mixed, failover
+    /// Only these scenarios
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Also write the table to this file, as Markdown
+    #[arg(long)]
+    markdown: Option<PathBuf>,
     /// Set by the command itself, once it stands in its namespace: the server to start there
     #[arg(long, hide = true)]
     inside: Option<PathBuf>,
@@ -89,18 +101,17 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     place::enter(args, &bin)
 }
 
+/// The clients that are named; all, when only scenarios are.
 fn chosen(names: &[String]) -> Result<Vec<&'static Client>> {
     for name in names {
-        let known = name == "all" || name == "mixed" || CLIENTS.iter().any(|client| client.name == name);
-        ensure!(
-            known,
-            "no client is called {name}: node, java, python, python-1.0, go, mixed, all"
-        );
+        let known =
+            name == "all" || SCENARIOS.contains(&name.as_str()) || steps::clients().any(|client| client.name == name);
+        ensure!(known, "no client or scenario is called {name}; see --help");
     }
-    // `mixed` alone means all clients, in that scenario only.
-    let every = names.iter().any(|name| name == "all" || name == "mixed");
-    Ok(CLIENTS
+    let every = names
         .iter()
+        .all(|name| name == "all" || SCENARIOS.contains(&name.as_str()));
+    Ok(steps::clients()
         .filter(|client| every || names.iter().any(|name| name == client.name))
         .collect())
 }
@@ -111,7 +122,7 @@ fn compat_folder(root: &Path) -> PathBuf {
 
 fn install(root: &Path, clients: &[&Client]) -> Result<()> {
     let script = compat_folder(root).join("install.sh");
-    let mut names: Vec<_> = clients.iter().map(|client| client.name).collect();
+    let mut names: Vec<_> = clients.iter().map(|client| client.install).collect();
     names.dedup();
     println!("installing {}", names.join(", "));
     let start = Instant::now();
@@ -143,45 +154,175 @@ fn build(root: &Path, release: bool) -> Result<PathBuf> {
         .join("muster"))
 }
 
+/// Whether a scenario is to be played: those named or given by `--only`, else all; the mixed one needs every client, unless named.
+fn wanted(options: &Options, scenario: &str, every_client: bool) -> bool {
+    let named: Vec<_> = options
+        .names
+        .iter()
+        .filter(|name| SCENARIOS.contains(&name.as_str()))
+        .collect();
+    match (options.only.as_slice(), named.as_slice()) {
+        ([], []) => scenario != "mixed" || every_client,
+        ([], named) => named.iter().any(|name| *name == scenario),
+        (only, _) => only.iter().any(|name| name == scenario),
+    }
+}
+
 /// Runs the scenarios, one after another, and prints the table.
 fn play(root: &Path, options: &Options, clients: &[&'static Client]) -> Result<()> {
-    let wanted = |scenario: &str| match options.only.as_slice() {
-        [] => match options.names.as_slice() {
-            [name] if name == "mixed" => scenario == "mixed",
-            _ => scenario != "mixed" || clients.len() == CLIENTS.len(),
-        },
-        only => only.iter().any(|name| name == scenario),
-    };
-    let cache = compat_folder(root).join(".cache");
-    let nodes = match &options.inside {
-        Some(bin) => Nodes::start(bin, options.listen, &cache)?,
-        None => Nodes::foreign(&options.servers),
-    };
+    let folder = compat_folder(root);
+    scene::clear_logs(&folder)?;
     let start = Instant::now();
     let mut report = Report::default();
-    let mut scene = Scene::new(compat_folder(root), nodes)?;
-    if wanted("steps") {
-        scene.steps(clients, &mut report)?;
-    }
-    if wanted("mixed") {
-        mixed::play(&scene, clients, &mut report)?;
-    }
-    if wanted("failover") {
-        if scene.nodes.ours() {
-            scene.failover(clients, &mut report)?;
-        } else {
-            println!("failover: left out, for the servers are not this command's to kill");
-        }
-    }
+    let played = play_all(&folder, options, clients, &mut report);
     report.print();
     println!(
         "{} steps in {:.0} s; logs in {}",
         report.len(),
         start.elapsed().as_secs_f64(),
-        scene.logs().display()
+        scene::logs(&folder).display()
     );
+    if let Some(path) = &options.markdown {
+        report.write_markdown(path)?;
+    }
+    played?;
     match report.bad() {
         0 => Ok(()),
         bad => bail!("{bad} of {} steps failed or are missing", report.len()),
     }
+}
+
+fn play_all(folder: &Path, options: &Options, clients: &[&'static Client], report: &mut Report) -> Result<()> {
+    let every_client = clients.len() == steps::clients().count();
+    // Those that have something to show in it.
+    let cast = |scenario: &str, steps: fn(&Client) -> &'static [&'static str]| -> Vec<&'static Client> {
+        let playing = wanted(options, scenario, every_client);
+        let clients = clients.iter().copied();
+        clients.filter(|client| playing && !steps(client).is_empty()).collect()
+    };
+    let endings = [
+        Ending {
+            scenario: "failover",
+            victim: Victim::Leader,
+            way: Way::Kill,
+            steps: |client| client.failover,
+        },
+        Ending {
+            scenario: "stop",
+            victim: Victim::Leader,
+            way: Way::Terminate,
+            steps: |client| client.stop,
+        },
+    ];
+    let stepping = cast("steps", |client| client.steps);
+    let ending = endings.map(|ending| (cast(ending.scenario, ending.steps), ending));
+    let mixed = wanted(options, "mixed", every_client);
+    if mixed || !stepping.is_empty() || ending.iter().any(|(cast, _)| !cast.is_empty()) {
+        let mut scene = Scene::new(folder.to_owned(), main_nodes(folder, options)?, Vec::new())?;
+        // Beside each other, but not all: thirteen programs on two cores would measure one another.
+        let (first, second): (Vec<_>, Vec<_>) = stepping.iter().partition(|client| client.stop.is_empty());
+        for cast in [first, second] {
+            if !cast.is_empty() {
+                scene.steps(&cast, report)?;
+            }
+        }
+        if mixed {
+            mixed::play(&scene, clients, report)?;
+        }
+        for (cast, ending) in &ending {
+            if !cast.is_empty() && scene.nodes.ours() {
+                scene.ending(ending, cast, report)?;
+            }
+        }
+    }
+    let Some(bin) = &options.inside else {
+        println!("nodes are ended under clients only where this command started them");
+        return Ok(());
+    };
+    skewed(folder, options, bin, &cast("skew", |client| client.skew), report)?;
+    through_tls(folder, options, bin, &cast("tls", |client| client.tls), report)
+}
+
+fn main_nodes(folder: &Path, options: &Options) -> Result<Nodes> {
+    match &options.inside {
+        Some(bin) => Nodes::start(bin, plan(options), &folder.join(".cache")),
+        None => Ok(Nodes::foreign(&options.servers)),
+    }
+}
+
+fn plan(options: &Options) -> Plan {
+    Plan {
+        name: "nodes",
+        listen: options.listen,
+        ports: PORTS,
+        skew_s: &[],
+        arguments: Vec::new(),
+    }
+}
+
+/// Three nodes whose clocks stand apart; the one ahead is stopped, so that its clients go to the one behind.
+fn skewed(
+    folder: &Path,
+    options: &Options,
+    bin: &Path,
+    clients: &[&'static Client],
+    report: &mut Report,
+) -> Result<()> {
+    if clients.is_empty() {
+        return Ok(());
+    }
+    let plan = Plan {
+        name: "nodes-skewed",
+        skew_s: &[0, 5, -5],
+        ..plan(options)
+    };
+    let nodes = Nodes::start(bin, plan, &folder.join(".cache"))?;
+    let ending = Ending {
+        scenario: "skew",
+        victim: Victim::Node(1),
+        way: Way::Terminate,
+        steps: |client| client.skew,
+    };
+    Scene::new(folder.to_owned(), nodes, Vec::new())?.ending(&ending, clients, report)
+}
+
+/// One node that takes gRPC in nothing but TLS.
+fn through_tls(
+    folder: &Path,
+    options: &Options,
+    bin: &Path,
+    clients: &[&'static Client],
+    report: &mut Report,
+) -> Result<()> {
+    if clients.is_empty() {
+        return Ok(());
+    }
+    let cache = folder.join(".cache");
+    let made = Certificates::make(&cache.join("tls"), options.listen)?;
+    // The runner itself asks in plaintext whether the node is ready.
+    let settings = [
+        format!("tls.certificate={}", made.path("server.pem")),
+        format!("tls.key={}", made.path("server.key")),
+        "tls.http_plaintext_too=true".to_owned(),
+    ];
+    let settings = settings
+        .into_iter()
+        .flat_map(|setting| ["--set".to_owned(), setting])
+        .collect();
+    let plan = Plan {
+        name: "nodes-tls",
+        ports: &PORTS[..1],
+        arguments: settings,
+        ..plan(options)
+    };
+    let nodes = Nodes::start(bin, plan, &cache)?;
+    let more = [
+        ("COMPAT_TLS", nodes.addresses.join(",")),
+        ("COMPAT_TLS_CA", made.path("ca.pem")),
+        ("COMPAT_TLS_OTHER_CA", made.path("other-ca.pem")),
+        ("COMPAT_TLS_CERT", made.path("client.pem")),
+        ("COMPAT_TLS_KEY", made.path("client.key")),
+    ];
+    let more = more.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    Scene::new(folder.to_owned(), nodes, more)?.alone("tls", clients, report, |client| client.tls)
 }

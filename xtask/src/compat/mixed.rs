@@ -15,6 +15,8 @@ const AGREED_WITHIN: Duration = Duration::from_secs(20);
 
 /// Each client on a node of its own choice; a change by one in turn, then the lists of all.
 pub(super) fn play(scene: &Scene, clients: &[&'static Client], report: &mut Report) -> Result<()> {
+    let clients: Vec<_> = clients.iter().copied().filter(|client| client.mixed).collect();
+    let clients = clients.as_slice();
     let addresses = &scene.nodes.addresses;
     let mut cast = scene.cast(clients, "mixed", |index| {
         vec![addresses[index % addresses.len()].clone()]

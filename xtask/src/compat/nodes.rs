@@ -1,4 +1,4 @@
-//! The three nodes: real processes of the server's binary, killed and started again by their process.
+//! The nodes: real processes of the server's binary, ended and started again by their process.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -9,42 +9,69 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// Nacos's own port and two beside it, as `dev` takes them.
-const PORTS: [u16; 3] = [8848, 8858, 8868];
-
 /// A start includes an election, of 2 s at most; the rest is for a machine of two cores that does other things too.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// A node that is told to stop gives its clients time to go.
+const ENDED_WITHIN: Duration = Duration::from_secs(60);
+
+/// The nodes of one cluster, and how they are started.
+pub(super) struct Plan {
+    /// Also the name of the folder under `.cache` for data and logs.
+    pub(super) name: &'static str,
+    pub(super) listen: Ipv4Addr,
+    pub(super) ports: &'static [u16],
+    /// By how many seconds each node's wall clock is ahead; none for those that have the machine's.
+    pub(super) skew_s: &'static [i32],
+    /// Settings beside the address and the members.
+    pub(super) arguments: Vec<String>,
+}
 
 pub(super) struct Nodes {
     pub(super) addresses: Vec<String>,
     processes: Vec<Option<Child>>,
+    /// Those told to stop, from then on until they are started again.
+    leaving: Vec<usize>,
     bin: PathBuf,
     folder: PathBuf,
+    skew_s: &'static [i32],
+    arguments: Vec<String>,
 }
 
 impl Nodes {
-    /// Starts three nodes on empty data and waits until all are ready.
-    pub(super) fn start(bin: &Path, listen: Ipv4Addr, cache: &Path) -> Result<Self> {
-        let folder = cache.join("nodes");
+    /// Starts the nodes on empty data and waits until all are ready.
+    pub(super) fn start(bin: &Path, plan: Plan, cache: &Path) -> Result<Self> {
+        let folder = cache.join(plan.name);
         if folder.exists() {
             fs::remove_dir_all(&folder).context("cannot clear the last run's data")?;
         }
         fs::create_dir_all(&folder).context("cannot make the nodes' folder")?;
-        let addresses = PORTS.iter().map(|port| format!("{listen}:{port}")).collect();
+        let count = plan.ports.len();
         let mut nodes = Self {
-            addresses,
-            processes: vec![None, None, None],
+            addresses: plan
+                .ports
+                .iter()
+                .map(|port| format!("{}:{port}", plan.listen))
+                .collect(),
+            processes: plan.ports.iter().map(|_| None).collect(),
+            leaving: Vec::new(),
             bin: bin.to_owned(),
             folder,
+            skew_s: plan.skew_s,
+            arguments: plan.arguments,
         };
         let start = Instant::now();
-        for index in 0..3 {
+        for index in 0..count {
             nodes.processes[index] = Some(nodes.spawn(index)?);
         }
-        for index in 0..3 {
+        for index in 0..count {
             nodes.await_ready(index)?;
         }
-        println!("three nodes ready in {:.1} s", start.elapsed().as_secs_f64());
+        println!(
+            "{count} of {} ready in {:.1} s",
+            plan.name,
+            start.elapsed().as_secs_f64()
+        );
         Ok(nodes)
     }
 
@@ -53,8 +80,11 @@ impl Nodes {
         Self {
             addresses: addresses.to_vec(),
             processes: Vec::new(),
+            leaving: Vec::new(),
             bin: PathBuf::new(),
             folder: PathBuf::new(),
+            skew_s: &[],
+            arguments: Vec::new(),
         }
     }
 
@@ -73,7 +103,27 @@ impl Nodes {
         Ok(())
     }
 
+    /// SIGTERM, and no waiting for what comes of it.
+    pub(super) fn stop(&mut self, index: usize) -> Result<()> {
+        let process = self.processes[index]
+            .as_ref()
+            .context("the node to be stopped does not run")?;
+        let kill = Command::new("sh")
+            .args(["-c", &format!("kill -TERM {}", process.id())])
+            .status();
+        ensure!(kill.context("cannot run sh")?.success(), "cannot stop a node");
+        self.leaving.push(index);
+        println!("told node {} ({}) to stop", index + 1, self.addresses[index]);
+        Ok(())
+    }
+
+    /// Starts a node that was killed, or was told to stop and now has to have ended.
     pub(super) fn restart(&mut self, index: usize) -> Result<()> {
+        if let Some(mut process) = self.processes[index].take() {
+            let status = ended(&mut process)?;
+            ensure!(status.success(), "node {} did not stop well: {status}", index + 1);
+            self.leaving.retain(|leaving| *leaving != index);
+        }
         let start = Instant::now();
         self.processes[index] = Some(self.spawn(index)?);
         self.await_ready(index)?;
@@ -85,11 +135,13 @@ impl Nodes {
         Ok(())
     }
 
-    /// The nodes that ended though nobody killed them.
+    /// The nodes that ended though nobody ended them.
     pub(super) fn fallen(&mut self) -> Vec<String> {
         let mut fallen = Vec::new();
         for (index, process) in self.processes.iter_mut().enumerate() {
-            if let Some(status) = process.as_mut().and_then(|process| process.try_wait().ok().flatten()) {
+            if let Some(status) = process.as_mut().and_then(|process| process.try_wait().ok().flatten())
+                && !self.leaving.contains(&index)
+            {
                 fallen.push(format!("node {} ended by itself: {status}", index + 1));
             }
         }
@@ -109,7 +161,15 @@ impl Nodes {
             .append(true)
             .open(log)
             .context("cannot open a node's log")?;
-        Command::new(&self.bin)
+        let mut command = Command::new(&self.bin);
+        if let Some(seconds) = self.skew_s.get(index).filter(|seconds| **seconds != 0) {
+            command
+                .env("LD_PRELOAD", faketime()?)
+                .env("FAKETIME", format!("{seconds:+}s"))
+                // Clocks that only run are no wall clocks: they do not stand apart.
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        command
             .args([
                 "server",
                 "--id",
@@ -120,6 +180,7 @@ impl Nodes {
             .args(["--members", &members.join(",")])
             .arg("--data-dir")
             .arg(self.folder.join(format!("data-{}", index + 1)))
+            .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("cannot share a node's log")?)
             .stderr(log)
@@ -155,6 +216,33 @@ impl Drop for Nodes {
             let _ = process.wait();
         }
     }
+}
+
+fn ended(process: &mut Child) -> Result<std::process::ExitStatus> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = process.try_wait().context("cannot wait for a node")? {
+            return Ok(status);
+        }
+        if start.elapsed() > ENDED_WITHIN {
+            process.kill().context("cannot kill a node")?;
+            process.wait().context("cannot wait for a killed node")?;
+            bail!("a node that was told to stop had not ended {ENDED_WITHIN:?} later");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The library that gives a process another wall clock; Debian's `libfaketime` puts it under the machine's triplet.
+fn faketime() -> Result<PathBuf> {
+    let folders = fs::read_dir("/usr/lib").context("cannot read /usr/lib")?;
+    let paths = folders
+        .flatten()
+        .map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    paths
+        .into_iter()
+        .find(|path| path.exists())
+        .context("libfaketime is not installed, and nodes with clocks of their own need it")
 }
 
 /// One GET, the whole answer as text.

@@ -20,6 +20,8 @@ pub(super) struct Setting<'a> {
     pub(super) ip: &'a str,
     /// A word of this run, in all names of services.
     pub(super) word: &'a str,
+    /// What one scenario alone tells.
+    pub(super) more: &'a [(String, String)],
 }
 
 pub(super) enum Said {
@@ -46,9 +48,9 @@ impl Program {
         said: Sender<(usize, Said)>,
     ) -> Result<Self> {
         let log = setting.logs.join(format!("{}-{scenario}.log", client.label()));
-        let mut child = client
-            .command(setting.folder)
+        let mut child = (client.command)(setting.folder, client)
             .arg(scenario)
+            .envs(setting.more.iter().map(|(name, value)| (name, value)))
             .env("COMPAT_NODES", nodes.join(","))
             .env("COMPAT_RUN", setting.word)
             .env("COMPAT_IP", setting.ip)

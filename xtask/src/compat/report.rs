@@ -1,5 +1,10 @@
 //! The table of what every client did.
 
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 pub(super) struct Row {
@@ -63,15 +68,35 @@ impl Report {
         self.rows.iter().filter(|row| row.result != "ok").count()
     }
 
-    pub(super) fn print(&self) {
+    /// By client; sorting is stable, so a client's steps keep the order in which they came.
+    fn sorted(&self) -> Vec<&Row> {
         let mut rows: Vec<_> = self.rows.iter().collect();
-        // Stable, so a client's steps keep the order in which they came.
         rows.sort_by(|a, b| (&a.client, &a.version).cmp(&(&b.client, &b.version)));
+        rows
+    }
+
+    /// The same table for a page.
+    pub(super) fn write_markdown(&self, path: &Path) -> Result<()> {
+        let mut page =
+            String::from("| client | version | step | result | ms | seen |\n| --- | --- | --- | --- | ---: | --- |\n");
+        for row in self.sorted() {
+            let ms = row.ms.map_or_else(String::new, |ms| format!("{ms:.1}"));
+            let detail = row.detail.replace('|', "\\|").replace('\n', " ");
+            writeln!(
+                page,
+                "| {} | {} | {} | {} | {ms} | {detail} |",
+                row.client, row.version, row.step, row.result
+            )?;
+        }
+        fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    pub(super) fn print(&self) {
         println!(
             "\n{:8} {:7} {:31} {:7} {:>9}  detail",
             "client", "version", "step", "result", "ms"
         );
-        for row in rows {
+        for row in self.sorted() {
             println!("{}", line(row));
         }
         println!();

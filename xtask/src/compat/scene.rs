@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::UdpSocket;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,14 +14,36 @@ use super::program::{Program, Said, Setting};
 use super::report::Report;
 use super::steps::Client;
 
-/// The longest scenario waits 47 s for a killed client to be removed; a loaded machine may take twice that.
-const SCENARIO_WITHIN: Duration = Duration::from_secs(150);
+/// In the longest scenario a node is away for 45 s, and a client that registers again up to 30 s late sees it back; a loaded machine
+/// may take twice that.
+const SCENARIO_WITHIN: Duration = Duration::from_secs(240);
+
+/// A scenario in which a node ends under the clients.
+pub(super) struct Ending {
+    pub(super) scenario: &'static str,
+    pub(super) victim: Victim,
+    pub(super) way: Way,
+    pub(super) steps: fn(&Client) -> &'static [&'static str],
+}
+
+pub(super) enum Victim {
+    /// Losing that one is the hardest case.
+    Leader,
+    Node(usize),
+}
+
+pub(super) enum Way {
+    Kill,
+    Terminate,
+}
 
 pub(super) struct Scene {
     folder: PathBuf,
     pub(super) nodes: Nodes,
     ip: String,
     word: String,
+    /// What its programs are told beside the usual.
+    more: Vec<(String, String)>,
 }
 
 /// The programs of one scenario and what they say.
@@ -41,12 +63,7 @@ impl Cast {
 }
 
 impl Scene {
-    pub(super) fn new(folder: PathBuf, nodes: Nodes) -> Result<Self> {
-        let logs = folder.join(".cache/logs");
-        if logs.exists() {
-            fs::remove_dir_all(&logs).context("cannot clear the last run's logs")?;
-        }
-        fs::create_dir_all(&logs).context("cannot make the folder for logs")?;
+    pub(super) fn new(folder: PathBuf, nodes: Nodes, more: Vec<(String, String)>) -> Result<Self> {
         let word = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .context("the clock stands before 1970")?
@@ -58,11 +75,8 @@ impl Scene {
             nodes,
             ip,
             word,
+            more,
         })
-    }
-
-    pub(super) fn logs(&self) -> PathBuf {
-        self.folder.join(".cache/logs")
     }
 
     /// Starts the clients' programs in one scenario.
@@ -73,12 +87,13 @@ impl Scene {
         nodes: impl Fn(usize) -> Vec<String>,
     ) -> Result<Cast> {
         println!("{scenario}");
-        let logs = self.logs();
+        let logs = logs(&self.folder);
         let setting = Setting {
             folder: &self.folder,
             logs: &logs,
             ip: &self.ip,
             word: &self.word,
+            more: &self.more,
         };
         let (sender, said) = mpsc::channel();
         let programs = clients.iter().enumerate();
@@ -123,10 +138,13 @@ impl Scene {
         Ok(())
     }
 
-    /// Kills a node once every client has settled, and starts it again once every client has seen what it came to see.
-    pub(super) fn failover(&mut self, clients: &[&'static Client], report: &mut Report) -> Result<()> {
-        let mut cast = self.cast(clients, "failover", |_| self.nodes.addresses.clone())?;
-        let victim = self.leader().context("no node says who leads")?;
+    /// Ends a node once every client has settled, and starts it again once every client has seen what it came to see.
+    pub(super) fn ending(&mut self, ending: &Ending, clients: &[&'static Client], report: &mut Report) -> Result<()> {
+        let mut cast = self.cast(clients, ending.scenario, |_| self.nodes.addresses.clone())?;
+        let victim = match ending.victim {
+            Victim::Leader => self.leader().context("no node says who leads")?,
+            Victim::Node(index) => index,
+        };
         let mut playing = vec![true; clients.len()];
         let mut asked: Vec<Option<String>> = vec![None; clients.len()];
         while playing.contains(&true) {
@@ -138,16 +156,18 @@ impl Scene {
                 },
                 Said::Gone => playing[index] = false,
             }
-            let all = |question: &str| {
+            let all = |questions: [&str; 2]| {
                 playing.contains(&true)
-                    && playing
-                        .iter()
-                        .zip(&asked)
-                        .all(|(playing, asked)| !playing || asked.as_deref() == Some(question))
+                    && playing.iter().zip(&asked).all(|(playing, asked)| {
+                        !playing || asked.as_deref().is_some_and(|asked| questions.contains(&asked))
+                    })
             };
-            if all("kill") {
-                self.nodes.kill(victim)?;
-            } else if all("restart") {
+            if all(["kill", "stop"]) {
+                match ending.way {
+                    Way::Kill => self.nodes.kill(victim)?,
+                    Way::Terminate => self.nodes.stop(victim)?,
+                }
+            } else if all(["restart", "start"]) {
                 self.nodes.restart(victim)?;
             } else {
                 continue;
@@ -157,11 +177,32 @@ impl Scene {
                 program.answer(&self.nodes.addresses[victim]);
             }
         }
-        self.curtain(&mut cast, report, |client| client.failover);
+        self.curtain(&mut cast, report, ending.steps);
         Ok(())
     }
 
-    /// Which node leads, as a node says: losing that one is the hardest case.
+    /// Programs that ask for nothing, each to its end.
+    pub(super) fn alone(
+        &mut self,
+        scenario: &str,
+        clients: &[&'static Client],
+        report: &mut Report,
+        steps: fn(&Client) -> &'static [&'static str],
+    ) -> Result<()> {
+        let mut cast = self.cast(clients, scenario, |_| self.nodes.addresses.clone())?;
+        let mut playing = clients.len();
+        while playing > 0 {
+            match cast.next() {
+                None => break,
+                Some((_, Said::Line(line))) => report.take(&line),
+                Some((_, Said::Gone)) => playing -= 1,
+            }
+        }
+        self.curtain(&mut cast, report, steps);
+        Ok(())
+    }
+
+    /// Which node leads, as a node says.
     fn leader(&self) -> Option<usize> {
         let answer = get(&self.nodes.addresses[0], "/nacos/v3/admin/muster/cluster").ok()?;
         let status: Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
@@ -187,6 +228,20 @@ impl Scene {
             println!("  {fallen}");
         }
     }
+}
+
+/// Where programs' logs lie.
+pub(super) fn logs(folder: &Path) -> PathBuf {
+    folder.join(".cache/logs")
+}
+
+/// Empties that folder.
+pub(super) fn clear_logs(folder: &Path) -> Result<()> {
+    let logs = logs(folder);
+    if logs.exists() {
+        fs::remove_dir_all(&logs).context("cannot clear the last run's logs")?;
+    }
+    fs::create_dir_all(&logs).context("cannot make the folder for logs")
 }
 
 /// The address that this machine has towards the servers; no datagram is sent to find it.

@@ -38,6 +38,8 @@ final class Report {
         }
     }
 
+    /** What the program calls itself in its lines. */
+    private static final String CLIENT = System.getProperty("compat.client", "java");
     private static final String VERSION = System.getenv("COMPAT_VERSION");
     private static final BlockingQueue<String> ANSWERS = new LinkedBlockingQueue<>();
 
@@ -78,8 +80,8 @@ final class Report {
     }
 
     static void step(String step, boolean ok, double ms, String detail) {
-        print(String.format(Locale.ROOT, "{\"client\":\"java\",\"version\":%s,\"step\":%s,\"result\":\"%s\",\"ms\":%.1f,\"detail\":%s}",
-                quote(VERSION), quote(step), ok ? "ok" : "fail", ms, quote(detail)));
+        print(String.format(Locale.ROOT, "{\"client\":%s,\"version\":%s,\"step\":%s,\"result\":\"%s\",\"ms\":%.1f,\"detail\":%s}",
+                quote(CLIENT), quote(VERSION), quote(step), ok ? "ok" : "fail", ms, quote(detail)));
     }
 
     static boolean run(String step, Body body) {

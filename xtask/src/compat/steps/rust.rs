@@ -1,0 +1,20 @@
+//! Rust. It takes TLS by a feature of its crate, so a second build speaks it, which
+//! the program starts itself.
+
+use super::{Client, GRPC, GRPC_FAILOVER, GRPC_SKEW, GRPC_STOP, GRPC_TLS};
+use std::process::Command;
+
+pub(super) const CLIENTS: &[Client] = &[Client {
+    name: "rust",
+    install: "rust",
+    language: "rust",
+    version: "0.8.3",
+    steps: GRPC,
+    failover: GRPC_FAILOVER,
+    stop: GRPC_STOP,
+    skew: GRPC_SKEW,
+    tls: GRPC_TLS,
+    mixed: true,
+    takes_empty: false,
+    command: |folder, _| Command::new(Client::cache(folder).join("rust-client")),
+}];
