@@ -191,3 +191,35 @@ fn every_call_is_described() {
         }
     }
 }
+
+/// A row of the page that lists all calls.
+fn row(endpoint: &Endpoint) -> String {
+    let verb = match endpoint.verb {
+        Verb::Any => "any",
+        _ => method(endpoint),
+    };
+    let paths: Vec<String> = endpoint.paths().map(|path| format!("`{verb} {path}`")).collect();
+    let parameters: Vec<String> = endpoint
+        .parameters()
+        .map(|parameter| match parameter.default {
+            _ if parameter.required => format!("**{}**", parameter.name),
+            Some(default) => format!("{}={default}", parameter.name),
+            None => parameter.name.to_owned(),
+        })
+        .collect();
+    let last = match endpoint.answer {
+        Answer::Disabled(why) => why.to_owned(),
+        _ => parameters.join(", "),
+    };
+    format!("| {} | {} | {last} |", paths.join(", "), endpoint.summary)
+}
+
+#[test]
+fn the_page_of_all_calls_lists_each_as_it_is() {
+    let page = include_str!("../../../../../docs/http-api.md");
+    let missing: Vec<String> = routes::all()
+        .map(row)
+        .filter(|row| !page.contains(row.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "docs/http-api.md lacks:\n{}", missing.join("\n"));
+}
