@@ -17,6 +17,8 @@ pub(super) struct Call<'a> {
     /// JSON.
     pub(super) body: &'a Bytes,
     pub(super) context: Context,
+    /// The node's wall clock before anything was looked at.
+    pub(super) received_ms: u64,
 }
 
 /// What goes back: always with the gRPC status OK, for errors live in the JSON.

@@ -48,7 +48,9 @@ pub(super) async fn run(listener: TcpListener, hall: Arc<Hall>, shutdown: Shutdo
         match accepted {
             Ok((socket, peer)) => match hall.enter(peer) {
                 Some(entered) => {
-                    let serving = transport::serve(hall.clone(), socket, entered);
+                    // Boxed for the reason given there.
+                    let serving = Box::pin(transport::serve(hall.clone(), socket, entered));
+
                     tasks.spawn("grpc connection", TaskKind::Contained, serving);
                 }
                 // Closed at once: the client takes its next server, rather than waiting here.
@@ -81,7 +83,7 @@ async fn keep(hall: Arc<Hall>, shutdown: Shutdown) {
     loop {
         tokio::select! {
             () = shutdown.begun() => return,
-            _ = ticks.tick() => hall.look(CLOSE_WITHIN),
+            _ = ticks.tick() => hall.look(CLOSE_WITHIN).await,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::life::EndReason;
 use super::reply::Reply;
 use super::{stream, unary};
 use crate::tls;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either};
 use futures_util::stream::{FuturesUnordered, Stream};
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
@@ -21,15 +21,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use socket2::SockRef;
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::{Future, Ready, poll_fn, ready};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 
 /// Calls and streams of one transport at once; clients hold further ones back.
 const CALLS_MAX: u32 = 100;
@@ -49,13 +50,19 @@ const HEADER_BYTES_MAX: u32 = 8 * 1_024;
 const PING_AFTER: Duration = Duration::from_secs(15);
 const PING_WAIT: Duration = Duration::from_secs(8);
 
+/// From the end of a transport's last call to its own: what was said last is on its way by then.
+const IDLE_END: Duration = Duration::from_secs(1);
+
 /// Serves one accepted socket until its end.
 pub(super) async fn serve(hall: Arc<Hall>, socket: TcpStream, mut entered: Entered) {
     // Answers and pushes are one small write each; waiting to fill a packet would only add 40 ms.
     let _ = socket.set_nodelay(true);
     let connection = entered.connection.clone();
-    let accepting = tls::accept(hall.config.tls.as_ref(), socket);
-    let socket = match accepting.await {
+    let accepted = tokio::select! {
+        accepted = tls::accept(hall.config.tls.as_ref(), socket) => accepted,
+        _ = poll_fn(|context| connection.poll_exit(context)) => return,
+    };
+    let socket = match accepted {
         Ok(socket) => socket,
         Err(error) => {
             tracing::debug!(peer = %connection.peer, %error, "a connection was not taken");
@@ -69,10 +76,10 @@ pub(super) async fn serve(hall: Arc<Hall>, socket: TcpStream, mut entered: Enter
         abort: abort.clone(),
     };
     let calls = Calls::default();
-    let service = service_fn(|request| {
+    let service = {
         let (hall, connection, calls) = (hall.clone(), connection.clone(), calls.clone());
-        async move { Ok::<_, Infallible>(route(&hall, &connection, &calls, request).await) }
-    });
+        service_fn(move |request| route(&hall, &connection, &calls, request))
+    };
     let protocol = http2::Builder::new(calls.clone())
         .timer(TokioTimer::new())
         .auto_date_header(false)
@@ -84,6 +91,9 @@ pub(super) async fn serve(hall: Arc<Hall>, socket: TcpStream, mut entered: Enter
         .keep_alive_interval(PING_AFTER)
         .keep_alive_timeout(PING_WAIT)
         .serve_connection(TokioIo::new(socket), service);
+    // On the heap, once: as a part of this future it would be kept in every place that the future has been moved through.
+    let protocol = Box::pin(protocol);
+
     if let Err(error) = run(protocol, &calls, &connection, &abort).await {
         tracing::debug!(connection = %connection.name, %error, "a transport ended early");
         if error.is_timeout() {
@@ -96,26 +106,25 @@ pub(super) async fn serve(hall: Arc<Hall>, socket: TcpStream, mut entered: Enter
 
 /// Drives the protocol and its calls until both end, the transport breaks, or the time to end has run out.
 async fn run<P: Protocol>(
-    protocol: P,
+    mut protocol: Pin<Box<P>>,
     calls: &Calls,
     connection: &Connection,
     abort: &AtomicBool,
 ) -> Result<(), hyper::Error> {
-    let mut protocol = pin!(protocol);
     let mut running = FuturesUnordered::new();
-    let mut ending: Option<Pin<Box<tokio::time::Sleep>>> = None;
+    let mut ending: Option<Ending> = None;
     poll_fn(|context| {
         match &mut ending {
             None => {
                 if let Poll::Ready(exit) = connection.poll_exit(context) {
                     protocol.as_mut().begin_end();
-                    ending = Some(Box::pin(tokio::time::sleep(exit.within)));
+                    ending = Some(Ending::new(exit.within));
                     context.waker().wake_by_ref();
                 }
             }
             Some(ending) => {
-                if ending.as_mut().poll(context).is_ready() {
-                    abort.store(true, Ordering::Relaxed);
+                if let Poll::Ready(is_idle) = ending.poll(context, running.is_empty()) {
+                    abort.store(!is_idle, Ordering::Relaxed);
                     return Poll::Ready(Ok(()));
                 }
             }
@@ -136,6 +145,30 @@ async fn run<P: Protocol>(
         }
     })
     .await
+}
+
+/// The time that a transport has to end. One without calls has less: who never spoke, or does not hang up, holds no drain.
+struct Ending {
+    idle: Pin<Box<Sleep>>,
+    at_last: Pin<Box<Sleep>>,
+}
+
+impl Ending {
+    fn new(within: Duration) -> Self {
+        Self {
+            idle: Box::pin(sleep(within.min(IDLE_END))),
+            at_last: Box::pin(sleep(within)),
+        }
+    }
+
+    /// Says at the end whether it came because nothing was under way.
+    fn poll(&mut self, context: &mut Context<'_>, is_idle: bool) -> Poll<bool> {
+        let has_time = !self.idle.is_elapsed() && self.idle.as_mut().poll(context).is_pending();
+        if is_idle && !has_time {
+            return Poll::Ready(true);
+        }
+        self.at_last.as_mut().poll(context).map(|()| false)
+    }
 }
 
 /// hyper's side of a transport, which has five type parameters and two verbs.
@@ -166,32 +199,38 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Calls {
     }
 }
 
-async fn route(
-    hall: &Arc<Hall>,
-    connection: &Arc<Connection>,
-    calls: &Calls,
-    request: Request<Incoming>,
-) -> Response<Reply> {
+/// An answer under way. A stream's is there at once; a call's is on the heap, as its place would else be kept for as long as
+/// the stream lives that hyper keeps in the same kind of place.
+type Answering =
+    Either<Ready<Result<Response<Reply>, Infallible>>, BoxFuture<'static, Result<Response<Reply>, Infallible>>>;
+
+fn route(hall: &Arc<Hall>, connection: &Arc<Connection>, calls: &Calls, request: Request<Incoming>) -> Answering {
+    let at_once = |response| Either::Left(ready(Ok(response)));
     let is_grpc = request
         .headers()
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     if !is_grpc || request.method() != Method::POST {
-        return Reply::not_grpc();
+        return at_once(Reply::not_grpc());
     }
     match request.uri().path() {
-        "/Request/request" => unary::answer(hall, connection, request.into_body()).await,
+        "/Request/request" => {
+            let (hall, connection, body) = (hall.clone(), connection.clone(), request.into_body());
+            Either::Right(Box::pin(
+                async move { Ok(unary::answer(&hall, &connection, body).await) },
+            ))
+        }
         "/BiRequestStream/requestBiStream" => match stream::open(hall, connection, request.into_body()) {
             Some((outlet, inlet)) => {
                 hyper::rt::Executor::execute(calls, inlet.run());
-                Reply::stream(outlet)
+                at_once(Reply::stream(outlet))
             }
-            None => Reply::refused(Status::new(
+            None => at_once(Reply::refused(Status::new(
                 Code::ResourceExhausted,
                 "this connection has as many streams as it may",
-            )),
+            ))),
         },
-        _ => Reply::refused(Status::new(Code::Unimplemented, "no such method")),
+        _ => at_once(Reply::refused(Status::new(Code::Unimplemented, "no such method"))),
     }
 }
 

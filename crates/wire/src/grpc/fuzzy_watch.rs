@@ -7,7 +7,7 @@ use super::scalar::flag;
 use crate::Refusal;
 use crate::loose::LooseText;
 use bytes::Bytes;
-use muster_model::{NamespaceId, ServiceKey};
+use muster_model::{GroupName, NamespaceId, ServiceKey};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use std::collections::HashSet;
 use std::fmt;
@@ -103,6 +103,14 @@ impl FuzzyPattern {
 
     pub fn namespace(&self) -> &NamespaceId {
         &self.namespace
+    }
+
+    /// The one group that matches, if the pattern names one.
+    pub fn group(&self) -> Option<GroupName> {
+        match &self.group {
+            Text::Is(name) => GroupName::parse(name).ok(),
+            _ => None,
+        }
     }
 
     pub fn matches(&self, service: &ServiceKey) -> bool {
@@ -283,7 +291,7 @@ fn members(object: Bytes) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_model::{GroupName, ServiceName};
+    use muster_model::ServiceName;
     use proptest::prelude::*;
 
     fn service(namespace: &str, group: &str, name: &str) -> ServiceKey {

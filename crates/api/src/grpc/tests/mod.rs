@@ -5,5 +5,6 @@ mod connecting;
 mod draining;
 mod ending;
 mod hostile;
+mod idle;
 mod pushing;
 mod rig;

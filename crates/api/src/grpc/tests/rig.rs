@@ -31,14 +31,19 @@ impl Rig {
 
     /// Serving, but not yet opened.
     pub(super) async fn closed() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let clock = Clock::system();
-        let config = Config {
+        let mut config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             connections_max: CONNECTIONS_MAX,
             message_bytes_max: MESSAGE_BYTES_MAX,
             write_timeout: Duration::from_secs(3),
             tls: None,
         };
+        change(&mut config);
         let server = GrpcServer::bind(config, clock.clone()).await.unwrap();
         let (address, connections) = (server.local_addr(), server.connections());
         let (sink, push_clock) = (Arc::new(connections.clone()), clock.clone());
