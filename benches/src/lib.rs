@@ -1,3 +1,4 @@
 //! Benchmarks against running servers.
 
 pub mod push;
+pub mod usage;

@@ -9,6 +9,7 @@ mod docs;
 mod floors;
 mod layers;
 mod metrics_page;
+mod mutate;
 mod steps;
 
 use anyhow::{Context, bail};
@@ -25,6 +26,7 @@ cargo xtask COMMAND
   cluster [--release] [ARGS]
                    the suites over real processes; ARGS go to the tests
   compat [NAME]    real Nacos 1.x clients against three nodes
+  mutate [NAME]    breaks our own rules one at a time and sees that a test notices; --check: do they still fit the code
   bench [NAME]     the benchmarks; without a name lists them";
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
         "docs" => docs::run(rest.iter().any(|argument| argument == "--check")),
         "cluster" => run_all(cluster(rest), true),
         "compat" => compat::run(rest),
+        "mutate" => mutate::run(rest),
         "bench" => bench(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

@@ -7,6 +7,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, ValueEnum};
 use hdrhistogram::Histogram;
+use muster_benches::usage::Usage;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -228,39 +229,10 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }
 
-/// CPU time and resident memory of the servers, from `/proc`.
-#[derive(Default)]
-struct Usage {
-    cpu_ticks: u64,
-    resident_kib: u64,
-}
-
-impl Usage {
-    fn of(pids: &[u32]) -> Result<Self> {
-        let mut usage = Self::default();
-        for pid in pids {
-            let stat =
-                std::fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid}"))?;
-            let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-            usage.cpu_ticks += fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-            usage.resident_kib += fields[21].parse::<u64>()? * 4;
-        }
-        Ok(usage)
-    }
-
-    fn since(self, before: &Self) -> Self {
-        Self {
-            cpu_ticks: self.cpu_ticks - before.cpu_ticks,
-            resident_kib: self.resident_kib,
-        }
-    }
-}
-
 fn report(args: &Args, delays: &Histogram<u64>, load: &Load, took: Duration, usage: &Usage) -> Result<()> {
     let (count, seconds) = (delays.len(), took.as_secs_f64());
     let per_second = count as f64 / seconds;
-    // A tick is 10 ms wherever Linux runs today (`USER_HZ` 100).
-    let cpu_us_per_request = (usage.cpu_ticks * 10_000) as f64 / count.max(1) as f64;
+    let cpu_us_per_request = usage.cpu_us_each(count);
     let at = |quantile| delays.value_at_quantile(quantile) as f64 / 1_000.0;
     let refused = load.refused.load(Ordering::Relaxed);
     let row = serde_json::json!({

@@ -1,17 +1,41 @@
 //! TLS for the doors: the same port takes TLS or, where that is allowed, plaintext.
+//!
+//! A connection is told by its first byte: 22 begins a TLS handshake, and neither an HTTP request nor an HTTP/2 preface.
+//! Certificates are renewed while the node runs: the files are read again every minute, and what has changed and can be
+//! used counts for the next connections. What cannot be used is said once; the old goes on.
 
-use std::io;
+mod files;
+mod stream;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use files::LoadError;
+pub use stream::Stream;
+
+use crate::metrics::{TLS_REFUSED, TLS_RENEWALS};
+use files::Files;
+use muster_runtime::{TaskKind, Tasks};
+use parking_lot::Mutex;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+
+/// From the connection to the end of the handshake. That takes three round trips; ten seconds are for lost packets on a
+/// bad line, and a peer that says nothing gives its place back after them.
+const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
+/// How often the files are looked at: certificates are renewed days before they end.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// The first byte of a TLS handshake record.
+const HANDSHAKE: u8 = 0x16;
+/// What is read of a request in plaintext before it is refused.
+const PLAINTEXT_BYTES_MAX: usize = 8 * 1024;
 
 /// Where certificate and key lie, and whom to take.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// PEM: the server's certificate, then those that vouch for it.
     pub certificate: PathBuf,
@@ -23,88 +47,163 @@ pub struct Config {
     pub plaintext_too: bool,
 }
 
+/// What is spoken within TLS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http,
+    /// gRPC, which is HTTP/2.
+    Grpc,
+}
+
+impl Protocol {
+    fn alpn(self) -> &'static [u8] {
+        match self {
+            Protocol::Http => b"http/1.1",
+            Protocol::Grpc => b"h2",
+        }
+    }
+}
+
 /// What takes connections in TLS. Cheap to clone.
 #[derive(Clone)]
-pub struct Tls {
-    acceptor: TlsAcceptor,
-    plaintext_too: bool,
+pub struct Tls(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    protocol: Protocol,
+    /// Read by each connection, replaced by the look at the files.
+    acceptor: Mutex<TlsAcceptor>,
+    /// Of the contents last looked at, whether they could be used or not. The look's alone.
+    fingerprint: Mutex<u64>,
 }
 
 impl Tls {
     /// # Errors
     /// A file that cannot be read or does not hold what it should, with its path.
-    pub fn load(config: &Config) -> io::Result<Self> {
-        let _ = config;
-        todo!("skeleton")
+    pub fn load(config: &Config, protocol: Protocol) -> Result<Self, LoadError> {
+        let files = Files::read(config)?;
+        let acceptor = TlsAcceptor::from(Arc::new(files.server_config(config, protocol)?));
+        Ok(Self(Arc::new(Inner {
+            config: config.clone(),
+            protocol,
+            acceptor: Mutex::new(acceptor),
+            fingerprint: Mutex::new(files.fingerprint()),
+        })))
+    }
+
+    /// Looks at the files every minute until shutdown.
+    pub fn follow_files(&self, tasks: &Tasks) {
+        let (tls, shutdown) = (self.clone(), tasks.shutdown().clone());
+        tasks.spawn("tls files", TaskKind::Contained, async move {
+            loop {
+                tokio::select! {
+                    () = shutdown.begun() => return,
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                }
+                let looking = tls.clone();
+                // A panic there leaves the old certificate; the next look comes.
+                let _ = tokio::task::spawn_blocking(move || looking.look_and_say()).await;
+            }
+        });
+    }
+
+    fn look_and_say(&self) {
+        let certificate = self.0.config.certificate.display();
+        match self.look() {
+            Ok(false) => {}
+            Ok(true) => {
+                TLS_RENEWALS.with_label_values(&["renewed"]).inc();
+                tracing::info!(%certificate, "new connections get the certificate as the files hold it now");
+            }
+            Err(error) => {
+                TLS_RENEWALS.with_label_values(&["refused"]).inc();
+                tracing::error!(%error, "the certificate files have changed and cannot be used; the old goes on");
+            }
+        }
+    }
+
+    /// Takes over what the files hold if that has changed; says whether it did. Contents that were refused are not looked
+    /// at again until they change.
+    fn look(&self) -> Result<bool, LoadError> {
+        let inner = &*self.0;
+        let files = Files::read(&inner.config);
+        let mut seen = inner.fingerprint.lock();
+        // A file that is away for the moment is refused once, too.
+        let fingerprint = files.as_ref().map_or(0, Files::fingerprint);
+        if fingerprint == *seen {
+            return Ok(false);
+        }
+        *seen = fingerprint;
+        let renewed = files?.server_config(&inner.config, inner.protocol)?;
+        *inner.acceptor.lock() = TlsAcceptor::from(Arc::new(renewed));
+        Ok(true)
+    }
+
+    async fn take(&self, mut stream: TcpStream) -> io::Result<Stream> {
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        if first[0] != HANDSHAKE {
+            if self.0.config.plaintext_too {
+                return Ok(Stream::Plain(stream));
+            }
+            TLS_REFUSED.with_label_values(&["plaintext"]).inc();
+            if self.0.protocol == Protocol::Http {
+                refuse_plaintext(&mut stream).await?;
+            }
+            return Err(io::Error::new(ErrorKind::InvalidData, "plaintext where TLS is spoken"));
+        }
+        let acceptor = self.0.acceptor.lock().clone();
+        match acceptor.accept(stream).await {
+            Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+            Err(error) => {
+                TLS_REFUSED.with_label_values(&["handshake"]).inc();
+                Err(error)
+            }
+        }
     }
 }
 
-/// A connection as it was taken.
-pub enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls")
+            .field("config", &self.0.config)
+            .field("protocol", &self.0.protocol)
+            .finish_non_exhaustive()
+    }
 }
 
-/// Takes a connection: plaintext where there is no TLS, else by its first bytes.
+/// Takes a connection: plaintext where there is no TLS, else by its first byte.
 ///
 /// # Errors
 /// No TLS where it is asked for, a handshake that fails or takes more than 10 s.
 pub async fn accept(tls: Option<&Tls>, stream: TcpStream) -> io::Result<Stream> {
-    match tls {
-        None => Ok(Stream::Plain(stream)),
-        Some(tls) => {
-            let _ = (&tls.acceptor, tls.plaintext_too, Arc::new(()));
-            todo!("skeleton")
+    let Some(tls) = tls else {
+        return Ok(Stream::Plain(stream));
+    };
+    match tokio::time::timeout(HANDSHAKE_WAIT, tls.take(stream)).await {
+        Ok(taken) => taken,
+        Err(_) => {
+            TLS_REFUSED.with_label_values(&["silent"]).inc();
+            Err(io::Error::new(
+                ErrorKind::TimedOut,
+                format!("no TLS handshake within {HANDSHAKE_WAIT:?}"),
+            ))
         }
     }
 }
 
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(context, parts),
-            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(context, parts),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
-    }
+/// Says what is wrong to whoever asks by HTTP.
+async fn refuse_plaintext(stream: &mut TcpStream) -> io::Result<()> {
+    const WHY: &str = "this port speaks TLS: ask by https\n";
+    // What stays unread would reset the connection under the answer.
+    let _ = stream.try_read(&mut [0; PLAINTEXT_BYTES_MAX]);
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{WHY}",
+        WHY.len()
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await
 }

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use muster_model::{ClusterName, GroupName, Host, InstanceKey, Metadata, NamespaceId, ServiceKey, ServiceName, Weight};
 use muster_sdk::Client;
+use std::path::PathBuf;
 
 /// How answers are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -15,7 +16,7 @@ pub enum Format {
 /// Whom to ask and in which names.
 #[derive(Clone, Debug, Args)]
 pub struct Connection {
-    /// A server, host:port; several with commas, of which any may answer
+    /// A server, host:port or https://host:port; several with commas, of which any may answer
     #[arg(
         long,
         env = "MUSTER_SERVER",
@@ -24,6 +25,28 @@ pub struct Connection {
         global = true
     )]
     pub server: Vec<String>,
+    /// Who vouches for servers named by https: certificates in PEM
+    #[arg(long, env = "MUSTER_CA", value_name = "FILE", global = true)]
+    pub ca: Option<PathBuf>,
+    /// A certificate in PEM to show to servers that ask for one
+    #[arg(
+        long,
+        env = "MUSTER_CLIENT_CERTIFICATE",
+        value_name = "FILE",
+        requires = "ca",
+        requires = "client_key",
+        global = true
+    )]
+    pub client_certificate: Option<PathBuf>,
+    /// Its private key in PEM
+    #[arg(
+        long,
+        env = "MUSTER_CLIENT_KEY",
+        value_name = "FILE",
+        requires = "client_certificate",
+        global = true
+    )]
+    pub client_key: Option<PathBuf>,
     /// What stands before every path at the servers
     #[arg(long = "server-prefix", default_value = "/nacos", global = true)]
     pub prefix: String,
@@ -40,6 +63,10 @@ impl Connection {
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
         Ok(Client::new(&muster_sdk::Config {
             servers: self.server.clone(),
+            tls: self.ca.clone().map(|authority| muster_sdk::Tls {
+                authority,
+                identity: self.client_certificate.clone().zip(self.client_key.clone()),
+            }),
             prefix: self.prefix.clone(),
             ..muster_sdk::Config::default()
         })?)

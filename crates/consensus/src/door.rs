@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
@@ -74,6 +75,8 @@ pub(crate) struct Inner {
     status: watch::Sender<Status>,
     /// Founders that were without a group at some time since this member started; see [`founding`].
     pub(crate) blank: Mutex<BTreeSet<u64>>,
+    /// The group has gone on without this member; see [`standing`](crate::standing).
+    pub(crate) removed: AtomicBool,
     pub(crate) fatal: Fatal,
     pub(crate) ending: Shutdown,
 }
@@ -191,6 +194,7 @@ impl Consensus {
             changing: Semaphore::new(1),
             status,
             blank: Mutex::default(),
+            removed: AtomicBool::new(false),
             fatal,
             ending: Shutdown::new(),
             config,
@@ -305,7 +309,12 @@ impl Inner {
 
     pub(crate) fn look(&self) -> Status {
         let metrics = current(&self.raft);
-        Status::new(&metrics, self.leading.leader_of(&metrics), self.fatal.get())
+        let mut status = Status::new(&metrics, self.leading.leader_of(&metrics), self.fatal.get());
+        if self.removed.load(Ordering::Acquire) {
+            let local = self.local();
+            status.members.retain(|known| known.member.id != local);
+        }
+        status
     }
 
     fn running(&self) -> Result<(), ProposeError> {
@@ -471,6 +480,7 @@ impl Inner {
             Ask::Remove(member) => self.remove(member.id, deadline).await.into(),
             Ask::Transfer(to) => self.hand_over((to.id != 0).then_some(to.id), deadline).await.into(),
             Ask::Readmit(readmit) => self.readmit(readmit, deadline).await.into(),
+            Ask::Standing(_) => self.standing_of(from, deadline).await.into(),
         }
     }
 

@@ -10,7 +10,7 @@ pub(crate) struct Request {
     /// How long the caller still waits.
     #[prost(uint64, tag = "1")]
     pub(crate) within_ms: u64,
-    #[prost(oneof = "Ask", tags = "2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "Ask", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
     pub(crate) ask: Option<Ask>,
 }
 
@@ -32,6 +32,9 @@ pub(crate) enum Ask {
     /// Of a member with an empty folder: if I am a member, remove me and add me again, as one that has promised nothing.
     #[prost(message, tag = "8")]
     Readmit(Readmit),
+    /// Of a member that hears no leader: am I one of the group?
+    #[prost(message, tag = "9")]
+    Standing(Nothing),
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]

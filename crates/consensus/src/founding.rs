@@ -242,6 +242,7 @@ async fn care(inner: &Inner, mut identity: Identity) {
         tokio::time::sleep(CARE_EVERY).await;
         let status = inner.look();
         let known = status.members.iter().find(|member| member.member.id == inner.local());
+        inner.look_at_standing(&status).await;
         if identity.rejoining && known.is_some_and(|known| known.voter) {
             identity.rejoining = false;
             if let Err(error) = identity.store(&*inner.disk, &inner.config.data_dir) {

@@ -28,6 +28,7 @@ pub mod metrics;
 mod network;
 mod proposals;
 mod serve;
+mod standing;
 mod state;
 mod status;
 pub mod testing;

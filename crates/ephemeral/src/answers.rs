@@ -1,6 +1,6 @@
 //! What the store says to those who ask it.
 
-use muster_model::{InstanceKey, ServiceKey};
+use muster_model::{ConnectionId, InstanceKey, ServiceKey};
 use std::time::Duration;
 
 /// What a beat found.
@@ -20,6 +20,9 @@ pub enum Error {
     Full { instances_max: usize },
     #[error("instance {key} of {service} not found")]
     InstanceNotFound { service: ServiceKey, key: InstanceKey },
+    /// The call was on its way when its connection ended; nothing was done.
+    #[error("connection {connection} has ended")]
+    ConnectionEnded { connection: ConnectionId },
 }
 
 /// Whether the store may answer clients, and why not.

@@ -7,6 +7,7 @@ use crate::moment::{Moment, ms};
 use crate::node::Node;
 use crate::record::{Phase, Record};
 use crate::seen;
+use crate::store::Expiry;
 use crate::tenure::{Tenure, may_end};
 use crate::wire::HASHES_MAX;
 use muster_membership::Responsibility;
@@ -20,6 +21,9 @@ const WALK_EVERY: Duration = Duration::from_millis(500);
 const STALL_MS: u64 = 5_000;
 /// Leaves walked before others have a turn: 64,000 of a million instances.
 const LEAVES_AT_ONCE: usize = 256;
+/// A living connection renews its leases at every tenth walk, as a client that beats does every 5 s: each key in its own
+/// walk, so that what is told to the others is spread evenly.
+const RENEWED_EVERY_WALKS: u64 = 10;
 const RESPONSIBLE_COUNTED_EVERY_MS: u64 = 5_000;
 
 /// What one walk gathers.
@@ -35,6 +39,7 @@ pub(crate) async fn run(node: Arc<Node>) {
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut tenure = Tenure::default();
     let start = node.timeline.now();
+    let mut walks = 0u64;
     let (mut last, mut told, mut counted) = (start, start, Moment::default());
     loop {
         tokio::select! {
@@ -56,7 +61,8 @@ pub(crate) async fn run(node: Arc<Node>) {
         tenure.note(view, since);
         let tells = now.since_ms(told) >= ms(node.config.seen_every);
         let counts = now.since_ms(counted) >= RESPONSIBLE_COUNTED_EVERY_MS;
-        let walk = walk(&node, &tenure, now, tells, counts).await;
+        walks = walks.wrapping_add(1);
+        let walk = walk(&node, &tenure, now, walks, tells, counts).await;
         if tells {
             told = now;
             seen::tell(&node, &walk.beaten);
@@ -70,7 +76,7 @@ pub(crate) async fn run(node: Arc<Node>) {
     }
 }
 
-async fn walk(node: &Node, tenure: &Tenure, now: Moment, tells: bool, counts: bool) -> Walk {
+async fn walk(node: &Node, tenure: &Tenure, now: Moment, nth: u64, tells: bool, counts: bool) -> Walk {
     let mut walk = Walk::default();
     let view = node.membership.view();
     let ends = may_end_any(node);
@@ -79,6 +85,9 @@ async fn walk(node: &Node, tenure: &Tenure, now: Moment, tells: bool, counts: bo
             let phase = record.phase();
             if !matches!(phase, Phase::Healthy | Phase::Unhealthy) {
                 return;
+            }
+            if record.hash % RENEWED_EVERY_WALKS == nth % RENEWED_EVERY_WALKS && is_held_here(node, record) {
+                record.lease.beat(now);
             }
             if tells && record.lease.take_beaten_here() {
                 walk.beaten.push((record.hash, now.age_ms(record.lease.seen())));
@@ -106,6 +115,11 @@ fn may_end_any(node: &Node) -> bool {
         && node.expiry.load(Ordering::Acquire)
         && !node.draining.load(Ordering::Acquire)
         && node.membership.view().quorum
+}
+
+/// Whether a living connection of this node is the lease.
+fn is_held_here(node: &Node, record: &Record) -> bool {
+    record.lease.connection().is_some() && record.held_by() == node.store.here()
 }
 
 /// Whether silence asks something of this record and this node may do it.
@@ -143,9 +157,13 @@ async fn end_leases(node: &Arc<Node>, tenure: &Tenure, due: Vec<Arc<Record>>) {
             if !still_here || !may_end_any(node) || !is_due(node, tenure, record, now) {
                 continue;
             }
-            if let Some((due, applied)) = node.store.expire(record, now) {
-                metrics::lease_expired(due);
-                ended.push(applied);
+            match node.store.expire(record, now) {
+                Some(Expiry::Ended(due, applied)) => {
+                    metrics::lease_expired(due);
+                    ended.push(applied);
+                }
+                Some(Expiry::Reclaimed(applied)) => ended.push(applied),
+                None => {}
             }
         }
         if !ended.is_empty() {
@@ -157,6 +175,9 @@ async fn end_leases(node: &Arc<Node>, tenure: &Tenure, due: Vec<Arc<Record>>) {
 fn show(node: &Node, now: Moment) {
     metrics::INSTANCES.set(node.store.instances_count() as i64);
     metrics::TOMBSTONES.set(node.store.tombstones_count() as i64);
+    let (publishers, held) = node.store.holds.counts();
+    metrics::PUBLISHERS.set(publishers as i64);
+    metrics::HELD.set(held as i64);
     metrics::RESPONSIBLE.set(node.responsible.load(Ordering::Relaxed) as i64);
     let view = node.membership.view();
     let peers = node.peers.all();

@@ -1,8 +1,13 @@
 //! The right of an instance to stay listed until it has been silent for too long.
 
 use crate::moment::{Moment, ms};
-use muster_model::BeatTimings;
+use muster_model::{BeatTimings, ConnectionId, Instance};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How long what a connection held stays listed when its node is silent, whatever its metadata says. Living connections
+/// renew it, so there is no time of doubt in which it would be unhealthy. Nacos's own delete timeout.
+const HELD: Duration = Duration::from_secs(30);
 
 /// What silence asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,10 +18,23 @@ pub(crate) enum Due {
     Remove,
 }
 
-/// A lease that beats renew. (One that lasts as long as its client's connection will stand beside it: what holds the
-/// lease is this type's own business, the store asks only [`Lease::due`].)
+/// The times of an instance's lease: those it asks for, or of one that a connection holds the same for all.
+pub(crate) fn timings(instance: &Instance, held: bool) -> BeatTimings {
+    let asked = instance.timings();
+    if held {
+        BeatTimings {
+            interval: asked.interval,
+            timeout: HELD,
+            delete: HELD,
+        }
+    } else {
+        asked
+    }
+}
+
+/// A lease that beats renew, or a client's open connection: while that lives, its node beats in its stead.
 ///
-/// All atomics, so that a beat takes no lock; 24 bytes, so that a million are cheap. Of a tombstone, `seen` keeps what its
+/// All atomics, so that a beat takes no lock; 32 bytes, so that a million are cheap. Of a tombstone, `seen` keeps what its
 /// removal was based on: the last beat of an expired instance, the moment of deregistering of a deregistered one.
 pub(crate) struct Lease {
     seen: AtomicU64,
@@ -25,6 +43,9 @@ pub(crate) struct Lease {
     delete_ms: AtomicU32,
     /// A beat came to this node since the peers were last told.
     beaten_here: AtomicBool,
+    /// The newest living connection to this node that publishes the instance, plus one; 0 when there is none. It stays
+    /// when somebody else has registered the instance since: if that lease lapses, this connection's takes its place.
+    connection: AtomicU64,
 }
 
 impl Lease {
@@ -35,6 +56,7 @@ impl Lease {
             timeout_ms: AtomicU32::new(0),
             delete_ms: AtomicU32::new(0),
             beaten_here: AtomicBool::new(false),
+            connection: AtomicU64::new(0),
         };
         lease.set_timings(timings);
         lease
@@ -83,6 +105,16 @@ impl Lease {
         Moment(self.seen.load(Ordering::Acquire))
     }
 
+    pub(crate) fn connection(&self) -> Option<ConnectionId> {
+        self.connection.load(Ordering::Acquire).checked_sub(1).map(ConnectionId)
+    }
+
+    /// Changes only while the lock of the record's leaf is held.
+    pub(crate) fn set_connection(&self, connection: Option<ConnectionId>) {
+        let number = connection.map_or(0, |connection| connection.0.saturating_add(1));
+        self.connection.store(number, Ordering::Release);
+    }
+
     /// Whether a beat came to this node since this was last asked.
     pub(crate) fn take_beaten_here(&self) -> bool {
         self.beaten_here.load(Ordering::Acquire) && self.beaten_here.swap(false, Ordering::AcqRel)
@@ -129,6 +161,22 @@ mod tests {
         assert_eq!(lease.due(Moment(16_001)), Some(Due::Mark));
         assert_eq!(lease.due(Moment(31_000)), Some(Due::Mark));
         assert_eq!(lease.due(Moment(31_001)), Some(Due::Remove));
+    }
+
+    #[test]
+    fn what_a_connection_holds_is_removed_after_thirty_seconds_without_having_been_marked() {
+        let mut instance = Instance::new(
+            muster_model::InstanceKey::new(muster_model::Host::parse("h").unwrap(), 1),
+            muster_model::Kind::Ephemeral,
+        );
+        instance.metadata = [("preserved.heart.beat.timeout".to_owned(), "6000".to_owned())]
+            .into_iter()
+            .collect();
+        let lease = Lease::new(timings(&instance, true), Moment(1_000));
+        assert_eq!(lease.due(Moment(31_000)), None);
+        assert_eq!(lease.due(Moment(31_001)), Some(Due::Remove));
+        lease.set_timings(timings(&instance, false));
+        assert_eq!(lease.due(Moment(31_000)), Some(Due::Mark));
     }
 
     #[test]

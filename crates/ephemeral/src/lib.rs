@@ -2,8 +2,8 @@
 //!
 //! Any member takes any write and any beat and needs nobody's consent. What it took goes to all others at once; digests
 //! compared every few seconds find and repair what was lost on the way. Newest write wins, by hybrid time. Deletes leave
-//! tombstones, so that absence is never mistaken for removal. Only the responsible member ends a lease, and only while it
-//! sees a majority and after a grace since it became responsible (reference push-and-replication 2.8).
+//! tombstones, so that absence is never mistaken for removal. Only the responsible member ends a lease for silence, and only
+//! while it sees a majority and after a grace since it became responsible (reference push-and-replication 2.8).
 //!
 //! ```text
 //!            register, edit              beat
@@ -11,8 +11,12 @@
 //!                              │  └──── 15 s ─────▲ │         of two states of a key the higher version holds, everywhere
 //!                   deregister │                    │ 30 s
 //!                              ▼                    ▼
-//!                        deregistered            expired      tombstones, 10 minutes
+//!                        deregistered            expired      tombstones, 10 minutes; and released: its connection ended
 //! ```
+//!
+//! A client's open connection is a lease, too (`held`): its node renews it while the connection lives and ends it with the
+//! connection; of a node that dies, and of one that restarts, the others end it after 30 s without a time of doubt. Which
+//! connection holds what is kept beside the records (`holds`); the records say which member it is.
 //!
 //! How news travels, each its own file: a changed key is noted per peer and its newest state copied within milliseconds
 //! (`copier`); who has beaten here is told every second (`seen`); stores are compared every two seconds (`repair`); a node
@@ -24,13 +28,17 @@
 
 mod answers;
 mod config;
+mod connections;
 mod copier;
 mod door;
+mod held;
+mod holds;
 mod keeper;
 mod leaf;
 mod lease;
 mod listing;
 mod loader;
+mod merge;
 mod metrics;
 mod moment;
 mod node;

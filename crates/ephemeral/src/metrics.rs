@@ -33,6 +33,16 @@ gauge!(
     "Ephemeral instances whose lease this node ends"
 );
 gauge!(
+    PUBLISHERS,
+    "muster_ephemeral_publishing_connections",
+    "Connections of this node that publish instances"
+);
+gauge!(
+    HELD,
+    "muster_ephemeral_instances_published",
+    "Instances published by connections of this node"
+);
+gauge!(
     DIVERGENCE_MAX_MS,
     "muster_ephemeral_divergence_max_milliseconds",
     "Time since the store was last found equal to that of a living member, the worst of them"

@@ -3,6 +3,7 @@
 use crate::lease::Lease;
 use muster_model::{ChangeId, Instance, InstanceKey, MemberId, ServiceKey, Stamp};
 use parking_lot::Mutex;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -29,6 +30,23 @@ pub(crate) enum Gone {
     Deregistered,
     /// Its lease has ended.
     Expired,
+    /// The connection that held it has ended, or withdrew it. Unlike a deregistration by name it says nothing against a
+    /// connection that still holds the instance elsewhere.
+    Released,
+}
+
+/// The member whose client's open connection is the lease. Members are numbered from 1, so that nobody takes no room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Holder(NonZeroU64);
+
+impl Holder {
+    pub(crate) fn new(member: MemberId) -> Option<Self> {
+        NonZeroU64::new(member.0).map(Self)
+    }
+
+    pub(crate) fn member(self) -> MemberId {
+        MemberId(self.0.get())
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -42,6 +60,8 @@ pub(crate) enum Body {
 pub(crate) struct State {
     pub(crate) version: Version,
     pub(crate) body: Body,
+    /// Whose connection holds it; nobody's when beats renew it. The newest registration says.
+    pub(crate) held_by: Option<Holder>,
     /// Somebody marked it unhealthy for its silence; whoever has seen a later beat may refute that.
     pub(crate) by_silence: bool,
 }
@@ -58,12 +78,23 @@ impl State {
         matches!(self.body, Body::Gone(_))
     }
 
+    /// Whether it says no more than that nobody was seen: by no beat, or by no connection. A deregistration by name is an
+    /// order, and holds even against a client that is there.
+    pub(crate) fn rests_on_absence(&self) -> bool {
+        match self.body {
+            Body::Gone(Gone::Expired | Gone::Released) => true,
+            Body::Gone(Gone::Deregistered) => false,
+            Body::Listed(_) => self.by_silence,
+        }
+    }
+
     fn phase(&self) -> Phase {
         match &self.body {
             Body::Listed(instance) if instance.healthy => Phase::Healthy,
             Body::Listed(_) => Phase::Unhealthy,
             Body::Gone(Gone::Deregistered) => Phase::Deregistered,
             Body::Gone(Gone::Expired) => Phase::Expired,
+            Body::Gone(Gone::Released) => Phase::Released,
         }
     }
 
@@ -86,9 +117,10 @@ pub(crate) enum Phase {
     Unhealthy,
     Deregistered,
     Expired,
+    Released,
 }
 
-/// One key and all that is known of it. At most 136 bytes beside the instance itself.
+/// One key and all that is known of it. At most 152 bytes beside the instance itself.
 ///
 /// `state` changes only while the lock of its leaf is held; its own lock is there for readers.
 pub(crate) struct Record {
@@ -145,6 +177,10 @@ impl Record {
         self.state.lock().state.version
     }
 
+    pub(crate) fn held_by(&self) -> Option<Holder> {
+        self.state.lock().state.held_by
+    }
+
     pub(crate) fn listed(&self) -> Option<Arc<Instance>> {
         self.state.lock().state.listed().cloned()
     }
@@ -169,7 +205,8 @@ impl Record {
             0 => Phase::Healthy,
             1 => Phase::Unhealthy,
             2 => Phase::Deregistered,
-            _ => Phase::Expired,
+            3 => Phase::Expired,
+            _ => Phase::Released,
         }
     }
 
@@ -197,8 +234,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_million_records_take_less_than_150_megabytes() {
+    fn a_million_records_take_less_than_170_megabytes() {
         let counted_by_arc = 2 * size_of::<usize>();
-        assert!(size_of::<Record>() + counted_by_arc <= 152, "{}", size_of::<Record>());
+        assert!(size_of::<Record>() + counted_by_arc <= 168, "{}", size_of::<Record>());
     }
 }

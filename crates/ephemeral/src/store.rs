@@ -1,13 +1,16 @@
 //! The store itself: a map in which the newest write to each key holds. Synchronous; time comes in.
 
 use crate::answers::{Beat, Error};
+use crate::holds::Holds;
 use crate::leaf::{LEAVES, Leaf, leaf_of, minute_of};
-use crate::lease::{Due, Lease};
+use crate::lease::{Due, Lease, timings};
 use crate::listing::Listings;
 use crate::moment::Moment;
-use crate::record::{Body, Gone, Phase, Record, State, Version, key_hash};
+use crate::record::{Body, Gone, Holder, Phase, Record, State, Version, key_hash};
 use muster_membership::View;
-use muster_model::{BeatTimings, ChangeId, ClientId, Instance, InstanceEdit, InstanceKey, MemberId, ServiceKey, Stamp};
+use muster_model::{
+    BeatTimings, ChangeId, ClientId, ConnectionId, Instance, InstanceEdit, InstanceKey, MemberId, ServiceKey, Stamp,
+};
 use muster_runtime::HybridClock;
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
@@ -29,32 +32,16 @@ pub(crate) struct Applied {
     pub(crate) visible: bool,
 }
 
-/// A peer's record on its way in.
+/// What became of a record whose time was over.
 #[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Incoming {
-    pub(crate) service: ServiceKey,
-    pub(crate) key: InstanceKey,
-    pub(crate) state: State,
-    /// What was seen last, or what the removal is based on, as counted here.
-    pub(crate) seen: Moment,
-    /// Only tombstones carry it; an instance says it itself.
-    pub(crate) interval_ms: Option<u32>,
-}
-
-/// What became of a peer's record.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) enum Merged {
-    /// Known, or older than what is known.
-    Nothing,
-    Taken(Applied),
-    /// This node knows better and has written so: the peers must hear it.
-    Refuted(Applied),
-    /// No room.
-    Refused,
+pub(crate) enum Expiry {
+    Ended(Due, Applied),
+    /// A connection of this node publishes it, and owns it again.
+    Reclaimed(Applied),
 }
 
 pub(crate) struct Store {
-    local: MemberId,
+    pub(crate) local: MemberId,
     pub(crate) hybrid: HybridClock,
     instances_max: usize,
     tombstone_kept: Duration,
@@ -62,7 +49,8 @@ pub(crate) struct Store {
     index: papaya::HashMap<u64, Arc<Record>>,
     /// The owners of the records: all changes to a key happen under its leaf's lock, held for a few lines.
     leaves: Box<[Mutex<Leaf>]>,
-    listings: Listings,
+    pub(crate) listings: Listings,
+    pub(crate) holds: Holds,
     instances: AtomicUsize,
     tombstones: AtomicUsize,
     /// Counts changes, for whoever writes copies.
@@ -79,6 +67,7 @@ impl Store {
             index: papaya::HashMap::new(),
             leaves: (0..LEAVES).map(|_| Mutex::default()).collect(),
             listings: Listings::default(),
+            holds: Holds::new(instances_max),
             instances: AtomicUsize::new(0),
             tombstones: AtomicUsize::new(0),
             writes: AtomicU64::new(0),
@@ -90,38 +79,60 @@ impl Store {
     pub(crate) fn register(
         &self,
         service: &ServiceKey,
-        mut instance: Instance,
+        instance: Instance,
         now: Moment,
     ) -> Result<(ChangeId, Option<Applied>), Error> {
-        let full = Error::Full {
-            instances_max: self.instances_max,
-        };
+        self.write(service, instance, None, now)
+    }
+
+    /// Registers for a connection, or for a client that will beat. Whoever comes newest owns the lease: where only the
+    /// owner differs, the others hear of it by a new version and readers do not.
+    pub(crate) fn write(
+        &self,
+        service: &ServiceKey,
+        mut instance: Instance,
+        by: Option<ConnectionId>,
+        now: Moment,
+    ) -> Result<(ChangeId, Option<Applied>), Error> {
+        let held_by = by.and_then(|_| self.here());
+        let mut same = None;
         let hash = key_hash(service, &instance.key);
         let mut leaf = self.leaf(hash);
         let known = self.record(hash);
         if let Some(record) = &known {
             if !record.is(service, &instance.key) {
                 tracing::error!(%service, key = %instance.key, "two keys share a hash: the later one is refused");
-                return Err(full);
+                return Err(self.full());
             }
             let state = record.state();
-            if state.listed().is_some_and(|listed| **listed == instance) {
+            same = state.listed().filter(|listed| ***listed == instance).cloned();
+            let same_owner = state.held_by == held_by && (by.is_none() || by == record.lease.connection());
+            if same.is_some() && same_owner {
                 record.lease.beat(now);
                 record.set_registered(self.hybrid.tick());
+                if let (Some(connection), Some(listed)) = (by, same) {
+                    self.hold(record, connection, listed);
+                }
                 return Ok((state.version.id(), None));
             }
         }
         let adds = known.as_ref().is_none_or(|record| !record.is_listed());
         if adds && !self.has_room(known.is_none()) {
-            return Err(full);
+            return Err(self.full());
         }
-        self.listings.share_with_sibling(service, &mut instance);
         let key = instance.key.clone();
-        let state = self.next_state(Body::Listed(Arc::new(instance)));
+        let listed = same.unwrap_or_else(|| {
+            self.listings.share_with_sibling(service, &mut instance);
+            Arc::new(instance)
+        });
+        let state = self.next_state(Body::Listed(listed.clone()), held_by);
         let id = state.version.id();
         let applied = self.put(&mut leaf, known, service, key, hash, state, now);
         if let Some(record) = self.record(hash) {
             record.lease.beat(now);
+            if let Some(connection) = by {
+                self.hold(&record, connection, listed);
+            }
         }
         Ok((id, Some(applied)))
     }
@@ -136,7 +147,7 @@ impl Store {
             None if !self.has_room(true) => return None,
             _ => {}
         }
-        let state = self.next_state(Body::Gone(Gone::Deregistered));
+        let state = self.next_state(Body::Gone(Gone::Deregistered), None);
         Some(self.put(&mut leaf, known, service, key.clone(), hash, state, now))
     }
 
@@ -171,7 +182,7 @@ impl Store {
                     (Beat::Unknown, None)
                 }
             }
-            Phase::Expired => (Beat::Unknown, None),
+            Phase::Expired | Phase::Released => (Beat::Unknown, None),
         }
     }
 
@@ -180,12 +191,13 @@ impl Store {
         let mut leaf = self.leaf(record.hash);
         let listed = record.listed()?;
         record.lease.beat(now);
-        if listed.healthy {
+        // The health of what a connection holds is what its client said: silence has not made it so.
+        if listed.healthy || record.held_by().is_some() {
             return Some(None);
         }
         let mut instance = (*listed).clone();
         instance.healthy = true;
-        let state = self.next_state(Body::Listed(Arc::new(instance)));
+        let state = self.next_state(Body::Listed(Arc::new(instance)), None);
         Some(Some(self.replace(&mut leaf, record, state)))
     }
 
@@ -212,7 +224,7 @@ impl Store {
             return Ok((record.version().id(), None));
         }
         self.listings.share_with_sibling(service, &mut edited);
-        let state = self.next_state(Body::Listed(Arc::new(edited)));
+        let state = self.next_state(Body::Listed(Arc::new(edited)), record.held_by());
         let applied = self.replace(&mut leaf, &record, state);
         Ok((applied.version.id(), Some(applied)))
     }
@@ -292,93 +304,27 @@ impl Store {
         }
     }
 
-    /// Takes a peer's record over if it is newer than what is known, unless this node knows better about a lease.
-    ///
-    /// The caller has had the hybrid clock observe the record's stamp.
-    pub(crate) fn merge(&self, incoming: Incoming, now: Moment) -> Merged {
-        let Incoming {
-            service,
-            key,
-            mut state,
-            seen,
-            interval_ms,
-        } = incoming;
-        let hash = key_hash(&service, &key);
-        let mut leaf = self.leaf(hash);
-        let known = self.record(hash);
-        match &known {
-            None => {
-                let forgotten = state.is_gone() && minute_of(state.version.stamp) < self.first_compared_minute();
-                if forgotten {
-                    return Merged::Nothing;
-                }
-                if self.records_count() >= self.records_max() {
-                    return Merged::Refused;
-                }
-            }
-            Some(record) => {
-                if !record.is(&service, &key) {
-                    return Merged::Refused;
-                }
-                let current = record.state();
-                if state.version <= current.version {
-                    if !state.is_gone() && !current.is_gone() {
-                        record.lease.renew_to(seen);
-                    }
-                    return Merged::Nothing;
-                }
-                if self.knows_better(record, &current, &state, seen, now) {
-                    let again = State {
-                        version: self.next_version(),
-                        ..current
-                    };
-                    return Merged::Refuted(self.replace(&mut leaf, record, again));
-                }
-            }
-        }
-        if let Body::Listed(instance) = &mut state.body
-            && let Some(own) = Arc::get_mut(instance)
-        {
-            self.listings.share_with_sibling(&service, own);
-        }
-        let applied = self.put(&mut leaf, known, &service, key, hash, state, seen);
-        if let (Some(interval_ms), Some(record)) = (interval_ms, self.record(hash)) {
-            record.lease.set_interval_ms(interval_ms);
-        }
-        Merged::Taken(applied)
-    }
-
-    /// Whether a listed instance must be kept as it is against a newer word that rests on silence, or on a registration
-    /// that was repeated since.
-    fn knows_better(&self, record: &Record, current: &State, newer: &State, basis: Moment, now: Moment) -> bool {
-        if current.is_gone() {
-            return false;
-        }
-        match newer.body {
-            Body::Gone(Gone::Expired) => record.lease.refutes(Due::Remove, basis, now),
-            Body::Gone(Gone::Deregistered) => record.registered() > newer.version.stamp,
-            Body::Listed(_) => newer.by_silence && record.lease.refutes(Due::Mark, basis, now),
-        }
-    }
-
     // What silence does.
 
     /// Marks or removes what is due, if it still is. The caller is responsible for it and has asked the others.
-    pub(crate) fn expire(&self, record: &Arc<Record>, now: Moment) -> Option<(Due, Applied)> {
+    pub(crate) fn expire(&self, record: &Arc<Record>, now: Moment) -> Option<Expiry> {
         let mut leaf = self.leaf(record.hash);
         let listed = record.listed()?;
         let due = record.lease.due(now)?;
+        if let Some(connection) = record.lease.connection() {
+            return Some(Expiry::Reclaimed(self.reclaim(&mut leaf, record, connection, now)));
+        }
         let mut state = match due {
-            Due::Remove => self.next_state(Body::Gone(Gone::Expired)),
+            Due::Remove => self.next_state(Body::Gone(Gone::Expired), None),
             Due::Mark if !listed.healthy => return None,
             Due::Mark => {
                 let mut instance = (*listed).clone();
                 instance.healthy = false;
-                self.next_state(Body::Listed(Arc::new(instance)))
+                self.next_state(Body::Listed(Arc::new(instance)), record.held_by())
             }
         };
         state.by_silence = due == Due::Mark;
-        Some((due, self.replace(&mut leaf, record, state)))
+        Some(Expiry::Ended(due, self.replace(&mut leaf, record, state)))
     }
 
     /// Forgets the tombstones of a leaf that are older than any member compares.
@@ -407,30 +353,37 @@ impl Store {
 
     // How a state is replaced.
 
-    fn leaf(&self, hash: u64) -> MutexGuard<'_, Leaf> {
+    pub(crate) fn leaf(&self, hash: u64) -> MutexGuard<'_, Leaf> {
         self.leaves[leaf_of(hash)].lock()
     }
 
-    fn next_version(&self) -> Version {
+    pub(crate) fn next_version(&self) -> Version {
         Version {
             stamp: self.hybrid.tick(),
             origin: self.local,
         }
     }
 
-    fn next_state(&self, body: Body) -> State {
+    pub(crate) fn next_state(&self, body: Body, held_by: Option<Holder>) -> State {
         State {
             version: self.next_version(),
             body,
+            held_by,
             by_silence: false,
         }
     }
 
-    fn records_count(&self) -> usize {
+    pub(crate) fn full(&self) -> Error {
+        Error::Full {
+            instances_max: self.instances_max,
+        }
+    }
+
+    pub(crate) fn records_count(&self) -> usize {
         self.instances_count() + self.tombstones_count()
     }
 
-    fn records_max(&self) -> usize {
+    pub(crate) fn records_max(&self) -> usize {
         self.instances_max.saturating_mul(2)
     }
 
@@ -441,7 +394,7 @@ impl Store {
     /// Puts a state under a key, known or new. `seen` begins a lease that has not been running, and is what a removal
     /// rests on.
     #[allow(clippy::too_many_arguments, reason = "the parts of one record")]
-    fn put(
+    pub(crate) fn put(
         &self,
         leaf: &mut Leaf,
         known: Option<Arc<Record>>,
@@ -462,7 +415,7 @@ impl Store {
         let service = self.listings.shared_key(service);
         let timings = state
             .listed()
-            .map_or_else(BeatTimings::default, |listed| listed.timings());
+            .map_or_else(BeatTimings::default, |listed| timings(listed, state.held_by.is_some()));
         let client_hash = View::hash_of(ClientId::of_address(&key).as_str());
         let lease = Lease::new(timings, seen);
         let record = Arc::new(Record::new(
@@ -497,15 +450,18 @@ impl Store {
     }
 
     /// Replaces the state of a record in its leaf, whose lock is held.
-    fn replace(&self, leaf: &mut Leaf, record: &Arc<Record>, state: State) -> Applied {
+    pub(crate) fn replace(&self, leaf: &mut Leaf, record: &Arc<Record>, state: State) -> Applied {
         let (hash, version) = (record.hash, state.version);
         leaf.toggle(hash, &state);
         let before = record.replace(state.clone());
         leaf.toggle(hash, &before);
         self.writes.fetch_add(1, Ordering::AcqRel);
+        if state.is_gone() {
+            self.drop_holds(record);
+        }
         let visible = match (before.listed(), &state.body) {
             (earlier, Body::Listed(instance)) => {
-                record.lease.set_timings(instance.timings());
+                record.lease.set_timings(timings(instance, state.held_by.is_some()));
                 if earlier.is_none() {
                     self.instances.fetch_add(1, Ordering::Relaxed);
                     self.tombstones.fetch_sub(1, Ordering::Relaxed);

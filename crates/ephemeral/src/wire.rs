@@ -3,9 +3,9 @@
 //! Ours alone and never a client's. Every list a peer can fill is counted before it is believed, and names are parsed as
 //! strictly as those of clients.
 
+use crate::merge::Incoming;
 use crate::moment::Moment;
-use crate::record::{Body, Gone, Record, State, Version};
-use crate::store::Incoming;
+use crate::record::{Body, Gone, Holder, Record, State, Version};
 use bytes::Bytes;
 use muster_model::{
     ClusterName, GroupName, Host, Instance, InstanceKey, Kind, MemberId, NamespaceId, ServiceKey, ServiceName, Stamp,
@@ -77,6 +77,13 @@ pub(crate) struct WireRecord {
     pub(crate) healthy: bool,
     #[prost(message, repeated, tag = "13")]
     pub(crate) metadata: Vec<Pair>,
+    /// The member whose connection holds it; 0 when beats renew it.
+    #[prost(uint64, tag = "14")]
+    pub(crate) held_by: u64,
+    /// A deregistered one was not named by anybody: its connection has ended. Beside `gone` and not a number of it, so
+    /// that a member that does not know the word yet takes it for a deregistration and not for garbage.
+    #[prost(bool, tag = "15")]
+    pub(crate) released: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -290,14 +297,16 @@ impl WireRecord {
             origin: state.version.origin.0,
             silence_ms: now.age_ms(record.lease.seen()),
             by_silence: state.by_silence,
+            held_by: state.held_by.map_or(0, |holder| holder.member().0),
             ..Self::default()
         };
         match &state.body {
             Body::Gone(gone) => {
                 wire.gone = match gone {
-                    Gone::Deregistered => 1,
+                    Gone::Deregistered | Gone::Released => 1,
                     Gone::Expired => 2,
                 };
+                wire.released = *gone == Gone::Released;
                 wire.interval_ms = record.lease.interval_ms();
             }
             Body::Listed(instance) => {
@@ -342,6 +351,7 @@ impl WireRecord {
                 healthy: self.healthy,
                 metadata: self.metadata.into_iter().map(|pair| (pair.key, pair.value)).collect(),
             })),
+            1 if self.released => Body::Gone(Gone::Released),
             1 => Body::Gone(Gone::Deregistered),
             2 => Body::Gone(Gone::Expired),
             _ => return Err(out_of_bounds("kind of tombstone")),
@@ -356,6 +366,7 @@ impl WireRecord {
                     origin: MemberId(self.origin),
                 },
                 body,
+                held_by: Holder::new(MemberId(self.held_by)).filter(|_| !gone),
                 by_silence: self.by_silence && !gone,
             },
             seen: now.minus_ms(self.silence_ms.into()),
@@ -383,5 +394,69 @@ impl Batch {
             }
         }
         Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lease::{Lease, timings};
+    use crate::tests::cluster::{instance, key, service};
+
+    const NOW: Moment = Moment(1 << 40);
+
+    fn record(body: Body, held_by: u64) -> Record {
+        let version = Version {
+            stamp: Stamp::from_millis(1_700_000_000_000),
+            origin: MemberId(2),
+        };
+        let state = State {
+            version,
+            body,
+            held_by: Holder::new(MemberId(held_by)),
+            by_silence: false,
+        };
+        let lease = Lease::new(timings(&instance(1), held_by > 0), NOW);
+        Record::new(service("a"), key(1), 7, 7, lease, state)
+    }
+
+    fn told(record: &Record) -> (WireRecord, Incoming) {
+        let wire = WireRecord::of(record, NOW);
+        let read = wire.clone().parse(&record.service, NOW).unwrap();
+        (wire, read)
+    }
+
+    #[test]
+    fn who_holds_a_record_travels_with_it() {
+        for held_by in [0, 3] {
+            let record = record(Body::Listed(Arc::new(instance(1))), held_by);
+            let (wire, read) = told(&record);
+            assert_eq!(wire.held_by, held_by);
+            assert_eq!(read.state, record.state());
+        }
+    }
+
+    #[test]
+    fn a_release_is_a_deregistration_to_a_member_that_does_not_know_the_word() {
+        for (gone, number) in [(Gone::Deregistered, 1), (Gone::Expired, 2), (Gone::Released, 1)] {
+            let record = record(Body::Gone(gone), 0);
+            let (mut wire, read) = told(&record);
+            assert_eq!(read.state, record.state());
+            wire.released = false;
+            assert_eq!(wire.gone, number);
+        }
+    }
+
+    /// The bytes of the first release; members of it are met during an upgrade.
+    #[test]
+    fn a_record_that_beats_renew_is_encoded_as_it_always_was() {
+        let record = record(Body::Listed(Arc::new(instance(1))), 0);
+        let bytes = encode(&WireRecord::of(&record, NOW));
+        let mut expected = b"\x0a\x0810.1.0.1\x10\x01\x19".to_vec();
+        expected.extend(Stamp::from_millis(1_700_000_000_000).0.to_le_bytes());
+        expected.extend(b"\x20\x02\x51");
+        expected.extend(1f64.to_le_bytes());
+        expected.extend(b"\x60\x01");
+        assert_eq!(bytes, expected);
     }
 }

@@ -3,6 +3,7 @@
 use crate::fold::{self, Content};
 use crate::listing::Listing;
 use crate::metrics;
+use crate::news::News;
 use crate::slot::{Folding, Marked, Slot};
 use crate::stores::{Stores, Subscribers};
 use crate::{Config, Error};
@@ -36,6 +37,7 @@ impl Changes {
             persistent_instances: AtomicI64::new(0),
             probed: Mutex::default(),
             probed_changed: Notify::new(),
+            news: Arc::default(),
         }))
     }
 }
@@ -95,6 +97,8 @@ pub(crate) struct ReadModel {
     /// Services whose persistent instances or settings may have changed since the prober looked; a set of slots.
     probed: Mutex<HashSet<ServiceKey>>,
     pub(crate) probed_changed: Notify,
+    /// Who watches the names come and go.
+    pub(crate) news: Arc<News>,
 }
 
 impl ReadModel {
@@ -135,6 +139,7 @@ impl ReadModel {
                 Marked::Noted => break,
                 Marked::Enqueue => {
                     self.unfolded.lock().push(slot);
+                    self.news.wake();
                     break;
                 }
                 // Its remover is between retiring and removing; helping it along means that nobody waits.
@@ -298,8 +303,14 @@ impl ReadModel {
             (last.revision, last.stamp_ms)
         };
         match (last.exists, content.exists) {
-            (false, true) => self.listing.insert(&slot.key),
-            (true, false) => self.listing.remove(&slot.key),
+            (false, true) => {
+                self.listing.insert(&slot.key);
+                self.news.tell(&slot.key, true);
+            }
+            (true, false) => {
+                self.listing.remove(&slot.key);
+                self.news.tell(&slot.key, false);
+            }
             _ => {}
         }
         self.note_vacancy(slot, &content);

@@ -64,6 +64,8 @@ impl From<muster_ephemeral::Error> for Error {
     fn from(error: muster_ephemeral::Error) -> Self {
         match error {
             full @ muster_ephemeral::Error::Full { .. } => Error::Full(full.to_string()),
+            // Nobody hears it: the answer has no connection to go by.
+            ended @ muster_ephemeral::Error::ConnectionEnded { .. } => Error::Internal(ended.to_string()),
             muster_ephemeral::Error::InstanceNotFound { service, key } => Error::InstanceNotFound { service, key },
         }
     }

@@ -134,7 +134,7 @@ impl Naming {
     }
 
     /// A service that was created and is empty takes either kind (reference T-18).
-    fn refuse_other_kind(&self, service: &ServiceKey, asked: Kind) -> Result<(), Error> {
+    pub(crate) fn refuse_other_kind(&self, service: &ServiceKey, asked: Kind) -> Result<(), Error> {
         let (found, holds) = match asked {
             Kind::Ephemeral => (Kind::Persistent, self.holds_persistent(service)),
             Kind::Persistent => (Kind::Ephemeral, !self.stores().ephemeral.instances(service).is_empty()),

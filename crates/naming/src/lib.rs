@@ -8,7 +8,7 @@
 //! ```text
 //! store applies ──► Changes::changed: mark the slot, tell push        (a few lines, never a store call)
 //! query, push   ──► slot marked since the last fold? fold now ──► ServiceSnapshot, revision r+1, if content differs
-//! every 500 ms  ──► fold what nobody asked for; switches; gauges; drop slots that hold nothing and nobody wants
+//! every 500 ms  ──► fold what nobody asked for (within 5 ms while somebody watches the names); switches; gauges; drop slots that hold nothing and nobody wants
 //! ```
 //!
 //! Promises: on one node a write that was acknowledged by this node's stores is in the next answer; revisions and stamps
@@ -32,6 +32,7 @@ mod keeper;
 mod listing;
 mod metrics;
 mod naming;
+mod news;
 mod probes;
 mod rules;
 mod services;
@@ -47,7 +48,7 @@ pub use answers::{Counts, Page, Readiness, ServiceFilter};
 pub use beats::{Beat, BeatAnswer};
 pub use changes::Changes;
 pub use config::{Config, Context, Parts, Upsert};
-pub use connections::{Lagged, ServiceEvent, ServiceNews};
 pub use error::Error;
 pub use naming::Naming;
+pub use news::{Lagged, ServiceEvent, ServiceNews};
 pub use switches::Switches;

@@ -11,7 +11,7 @@ use muster_ephemeral::{Ephemeral, Loading};
 use muster_membership::Membership;
 use muster_model::{NamespaceId, ServiceKey, ServiceSnapshot};
 use muster_push::{Push, Subscribed, SubscriptionInfo, SubscriptionKey};
-use muster_runtime::Tasks;
+use muster_runtime::{Shutdown, Tasks};
 use std::sync::Arc;
 
 /// The door. Cheap to clone.
@@ -25,6 +25,7 @@ struct Inner {
     subscribers: Arc<dyn Subscribers>,
     switches: Arc<Board>,
     handles: Handles,
+    shutdown: Shutdown,
 }
 
 /// The parts themselves, for those who ask for them; a stand-in of [`testing`](crate::testing) has only some.
@@ -91,6 +92,7 @@ impl Naming {
             subscribers: joints.subscribers,
             switches,
             handles: joints.handles,
+            shutdown: tasks.shutdown().clone(),
         }))
     }
 
@@ -245,6 +247,14 @@ impl Naming {
 
     pub(crate) fn stores(&self) -> &Stores {
         &self.0.stores
+    }
+
+    pub(crate) fn subscribers(&self) -> &dyn Subscribers {
+        &*self.0.subscribers
+    }
+
+    pub(crate) fn shutdown(&self) -> &Shutdown {
+        &self.0.shutdown
     }
 
     pub(crate) fn board(&self) -> &Board {

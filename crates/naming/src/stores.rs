@@ -4,8 +4,8 @@ use muster_consensus::{Consensus, ProposeError, Status};
 use muster_ephemeral::{self as ephemeral, Ephemeral, Loading, Rules};
 use muster_membership::{Membership, Responsibility};
 use muster_model::{
-    ChangeId, ClientId, ClusterName, ClusterSettings, Instance, InstanceEdit, InstanceKey, Metadata, ServiceKey,
-    ServiceSettings, ServiceSnapshot,
+    ChangeId, ClientId, ClusterName, ClusterSettings, ConnectionId, Instance, InstanceEdit, InstanceKey, Metadata,
+    ServiceKey, ServiceSettings, ServiceSnapshot,
 };
 use muster_persistent::{Persistent, PersistentService, WriteError};
 use muster_push::{Push, Subscribed, SubscriptionInfo, SubscriptionKey};
@@ -24,6 +24,15 @@ pub(crate) trait EphemeralStore: Send + Sync + 'static {
     fn deregister(&self, service: &ServiceKey, key: &InstanceKey) -> Option<ChangeId>;
     fn beat(&self, service: &ServiceKey, key: &InstanceKey) -> ephemeral::Beat;
     fn edit(&self, service: &ServiceKey, key: &InstanceKey, edit: InstanceEdit) -> Result<ChangeId, ephemeral::Error>;
+    fn publish(
+        &self,
+        connection: ConnectionId,
+        service: &ServiceKey,
+        instances: Vec<Instance>,
+    ) -> Result<(), ephemeral::Error>;
+    fn withdraw(&self, connection: ConnectionId, service: &ServiceKey, named: &InstanceKey);
+    fn end(&self, connection: ConnectionId);
+    fn published_by(&self, connection: ConnectionId) -> Vec<(ServiceKey, Vec<Arc<Instance>>)>;
     fn instance(&self, service: &ServiceKey, key: &InstanceKey) -> Option<Arc<Instance>>;
     fn instances(&self, service: &ServiceKey) -> Vec<Arc<Instance>>;
     fn services(&self) -> Vec<ServiceKey>;
@@ -87,6 +96,10 @@ pub(crate) trait Group: Send + Sync + 'static {
 pub(crate) trait Subscribers: Send + Sync + 'static {
     fn changed(&self, service: &ServiceKey);
     fn subscribe(&self, key: SubscriptionKey, info: SubscriptionInfo, seen: &ServiceSnapshot) -> Subscribed;
+    /// Ends a connection's subscription to a service; says whether there was one.
+    fn unsubscribe(&self, service: &ServiceKey, connection: ConnectionId) -> bool;
+    /// Ends all that a connection subscribes to.
+    fn end(&self, connection: ConnectionId);
     /// Which of `services` somebody subscribes to.
     fn wanted(&self, services: &HashSet<ServiceKey>) -> HashSet<ServiceKey>;
     fn count(&self) -> usize;
@@ -120,6 +133,27 @@ impl EphemeralStore for Ephemeral {
 
     fn edit(&self, service: &ServiceKey, key: &InstanceKey, edit: InstanceEdit) -> Result<ChangeId, ephemeral::Error> {
         self.edit(service, key, edit)
+    }
+
+    fn publish(
+        &self,
+        connection: ConnectionId,
+        service: &ServiceKey,
+        instances: Vec<Instance>,
+    ) -> Result<(), ephemeral::Error> {
+        self.publish(connection, service, instances)
+    }
+
+    fn withdraw(&self, connection: ConnectionId, service: &ServiceKey, named: &InstanceKey) {
+        self.withdraw(connection, service, named);
+    }
+
+    fn end(&self, connection: ConnectionId) {
+        self.end(connection);
+    }
+
+    fn published_by(&self, connection: ConnectionId) -> Vec<(ServiceKey, Vec<Arc<Instance>>)> {
+        self.published_by(connection)
     }
 
     fn instance(&self, service: &ServiceKey, key: &InstanceKey) -> Option<Arc<Instance>> {
@@ -239,6 +273,14 @@ impl Subscribers for Push {
 
     fn subscribe(&self, key: SubscriptionKey, info: SubscriptionInfo, seen: &ServiceSnapshot) -> Subscribed {
         self.subscribe(key, info, seen)
+    }
+
+    fn unsubscribe(&self, service: &ServiceKey, connection: ConnectionId) -> bool {
+        self.unsubscribe(service, connection)
+    }
+
+    fn end(&self, connection: ConnectionId) {
+        self.end(connection);
     }
 
     fn wanted(&self, services: &HashSet<ServiceKey>) -> HashSet<ServiceKey> {

@@ -8,8 +8,13 @@ pub struct Delivery {
     pub key: Arc<SubscriptionKey>,
     pub info: Arc<SubscriptionInfo>,
     pub snapshot: Arc<ServiceSnapshot>,
-    /// Comes back in the ack. Strictly increasing per node, below 2^53 (JavaScript clients round above it). Deliveries
-    /// of one snapshot to one cluster filter share it, so that bytes can be shared; with the address it is unique.
+    /// Comes back in the ack. Strictly increasing per node, below 2^53 (JavaScript clients round above it).
+    ///
+    /// Deliveries of one snapshot to one cluster filter share it, further tries included, whether they go to addresses or
+    /// to connections and whichever shard they come from: bytes that carry it are made once and kept with the snapshot
+    /// (`snapshot.renders`, with the token in the key), however many the subscribers. With the address or connection it
+    /// is unique. Only those of a service's seventeenth filter and on, and those of a list that three newer ones have
+    /// overtaken while it was on its way out, have a token each.
     pub token: u64,
 }
 
@@ -19,9 +24,10 @@ pub enum Handed {
     Sent,
     /// Larger than this subscriber can receive: poll-only until the list shrinks.
     TooLarge,
-    /// The address cannot be sent to.
+    /// The address cannot be sent to, or the connection is gone, which ends the subscription.
     Unreachable,
-    /// The network takes nothing at this moment: tried again within milliseconds.
+    /// The network, or the connection's queue, takes nothing at this moment: tried again within milliseconds, a
+    /// connection within a second where that lasts.
     Busy,
 }
 

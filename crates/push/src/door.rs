@@ -1,14 +1,15 @@
 use crate::delivery::Mark;
 use crate::engine::SubscriptionId;
 use crate::shard::{Shard, Shared};
+use crate::target::Recipient;
 use crate::token::{Issuer, Topics};
-use crate::{Config, Counts, Listed, Sink, Snapshots, Subscribed, SubscriptionInfo, SubscriptionKey, Target, metrics};
+use crate::{Config, Counts, Listed, Sink, Snapshots, Subscribed, SubscriptionInfo, SubscriptionKey, metrics};
 use muster_model::{ConnectionId, ServiceKey, ServiceSnapshot};
 use muster_runtime::{Clock, TaskKind, Tasks};
 use parking_lot::Mutex;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -100,15 +101,19 @@ impl Push {
         self.0.set_gate(|gate| gate.enabled = enabled);
     }
 
-    /// Adds or renews a subscription. `seen` is the snapshot that the caller answers the poll with: it counts as told,
-    /// unless a datagram went out since the poll before, in which case Java clients drop the answer.
+    /// Adds or renews a subscription. `seen` is the snapshot that the caller answers with.
+    ///
+    /// To an address it counts as told, unless a datagram went out since the poll before, in which case Java clients drop
+    /// the answer. To a connection it does not, because listeners of the Rust SDK hear of pushes alone: a new subscription,
+    /// and one whose clusters differ from before, is pushed once, [`Config::welcome_after`] later. The same again renews,
+    /// and nothing is pushed.
     pub fn subscribe(&self, key: SubscriptionKey, info: SubscriptionInfo, seen: &ServiceSnapshot) -> Subscribed {
         let inner = &*self.0;
         let key = SubscriptionKey {
             target: key.target.canonical(),
             ..key
         };
-        let index = shard_of(key.target.ip());
+        let index = shard_of(key.target.recipient());
         let shard = &inner.shards[index];
         let (seen, now) = (Mark::of(seen), inner.shared.clock.now());
         let answer = shard.with_engine(|engine| {
@@ -149,40 +154,57 @@ impl Push {
     pub fn acked(&self, token: u64, from: SocketAddr) {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         let now = self.0.shared.clock.now();
-        let shard = &self.0.shards[shard_of(from.ip())];
-        let outcome = if shard.with_engine(|engine| engine.acked(token, Target::Udp(from), now)) {
+        let shard = &self.0.shards[shard_of(Recipient::Address(from))];
+        let (matched, ready) = shard.with_engine(|engine| (engine.acked(token, from, now), engine.has_ready()));
+        if ready {
             shard.wake();
+        }
+        let outcome = if matched {
             "matched"
         } else if self.0.acked_from_elsewhere(token, from, now) {
             "other_address"
         } else {
             "unmatched"
         };
-        metrics::ACKS.with_label_values(&[outcome]).inc();
+        metrics::ACKS.with_label_values(&[metrics::UDP, outcome]).inc();
     }
 
     /// A connection's client says it has what `token` carried.
     pub fn acked_by(&self, token: u64, connection: ConnectionId) {
-        let _ = (token, connection);
-        todo!("skeleton")
+        let now = self.0.shared.clock.now();
+        let shard = self.0.shard_of(connection);
+        let (matched, ready) =
+            shard.with_engine(|engine| (engine.acked_by(token, connection, now), engine.has_ready()));
+        if ready {
+            shard.wake();
+        }
+        let outcome = if matched { "matched" } else { "unmatched" };
+        metrics::ACKS.with_label_values(&[metrics::STREAM, outcome]).inc();
     }
 
     /// Ends a connection's subscription to a service, whatever its clusters; says whether there was one.
     pub fn unsubscribe(&self, service: &ServiceKey, connection: ConnectionId) -> bool {
-        let _ = (service, connection);
-        todo!("skeleton")
+        let inner = &*self.0;
+        let ended = |subscriptions| inner.ended(subscriptions);
+        inner
+            .shard_of(connection)
+            .ending(&inner.shared, &ended, |engine| engine.unsubscribe(service, connection))
     }
 
-    /// Ends everything that a connection subscribed to.
+    /// Ends everything that a connection subscribed to. Call it when the connection has ended and no request of it is
+    /// under way; a subscription that comes later all the same is dropped when its first push finds nobody.
     pub fn end(&self, connection: ConnectionId) {
-        let _ = connection;
-        todo!("skeleton")
+        let inner = &*self.0;
+        let ended = |subscriptions| inner.ended(subscriptions);
+        inner
+            .shard_of(connection)
+            .ending(&inner.shared, &ended, |engine| engine.end(connection));
     }
 
     /// What a connection subscribes to.
     pub fn subscriptions_of(&self, connection: ConnectionId) -> Vec<Listed> {
-        let _ = connection;
-        todo!("skeleton")
+        let shard = self.0.shard_of(connection);
+        shard.with_engine(|engine| engine.listed_of(connection))
     }
 
     pub fn subscriptions(&self, of: &dyn Fn(&ServiceKey) -> bool) -> Vec<Listed> {
@@ -233,6 +255,10 @@ impl Inner {
         }
     }
 
+    fn shard_of(&self, connection: ConnectionId) -> &Shard {
+        &self.shards[shard_of(Recipient::Connection(connection))]
+    }
+
     fn reserve(&self) -> bool {
         let taken = |kept: usize| (kept < self.subscriptions_max).then_some(kept + 1);
         self.subscriptions
@@ -281,11 +307,17 @@ impl Inner {
     }
 }
 
-/// All ports of a host share a shard, so that a slow or hostile one hurts no other shard.
-fn shard_of(host: IpAddr) -> usize {
-    let mut hasher = DefaultHasher::new();
-    host.hash(&mut hasher);
-    hasher.finish() as usize % SHARDS
+/// All ports of a host share a shard, so that a slow or hostile one hurts no other shard. Connections are numbered in
+/// turn, so that those of one host spread evenly.
+fn shard_of(recipient: Recipient) -> usize {
+    match recipient {
+        Recipient::Address(address) => {
+            let mut hasher = DefaultHasher::new();
+            address.ip().hash(&mut hasher);
+            hasher.finish() as usize % SHARDS
+        }
+        Recipient::Connection(ConnectionId(number)) => (number % SHARDS as u64) as usize,
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The shell around one shard's engine: takes changes in, carries tries out.
 
 use crate::delivery::{Sink, Snapshots};
-use crate::engine::{Due, Engine, Try};
+use crate::engine::{Due, Engine, Occasion, Try};
 use crate::token::{Issuer, Topics};
 use crate::{Config, Handed, metrics};
 use muster_model::{ServiceKey, ServiceSnapshot};
@@ -81,6 +81,24 @@ impl Shard {
         outcome
     }
 
+    /// Applies rules that may end subscriptions, and gives back what these took. `on_ended` hears how many there were.
+    pub(crate) fn ending<T>(
+        &self,
+        shared: &Shared,
+        on_ended: &impl Fn(usize),
+        rules: impl FnOnce(&mut Engine) -> T,
+    ) -> T {
+        self.with_engine(|engine| {
+            let kept = engine.len();
+            let outcome = rules(engine);
+            on_ended(kept - engine.len());
+            for service in &engine.take_abandoned() {
+                shared.topics.leave(service, self.index);
+            }
+            outcome
+        })
+    }
+
     /// Runs until shutdown.
     pub(crate) async fn run(&self, shared: &Shared, on_ended: impl Fn(usize), shutdown: Shutdown) {
         while !shutdown.has_begun() {
@@ -110,7 +128,7 @@ impl Shard {
         let tries = self.begin(shared, &due);
         let outcomes: Vec<(Try, Handed)> = tries.into_iter().map(|tried| carry_out(shared, tried)).collect();
         let now = shared.clock.now();
-        let next_wake = self.with_engine(|engine| {
+        let next_wake = self.ending(shared, on_ended, |engine| {
             for (tried, outcome) in &outcomes {
                 engine.handed(tried, *outcome, now);
             }
@@ -125,17 +143,11 @@ impl Shard {
     fn due(&self, shared: &Shared, on_ended: &impl Fn(usize)) -> Due {
         let changed = std::mem::take(&mut *self.changed.lock());
         let now = shared.clock.now();
-        self.with_engine(|engine| {
+        self.ending(shared, on_ended, |engine| {
             for (service, changes) in &changed {
                 engine.changed(service, *changes, now);
             }
-            let kept = engine.len();
-            let due = engine.due(TRIES_PER_ROUND, now);
-            on_ended(kept - engine.len());
-            for service in &due.abandoned {
-                shared.topics.leave(service, self.index);
-            }
-            due
+            engine.due(TRIES_PER_ROUND, now)
         })
     }
 
@@ -166,18 +178,21 @@ impl Shard {
 
 fn carry_out(shared: &Shared, tried: Try) -> (Try, Handed) {
     let outcome = shared.sink.deliver(&tried.delivery);
+    let via = metrics::via(&tried.delivery.key.target);
     metrics::DELIVERIES
-        .with_label_values(&[metrics::outcome_label(outcome)])
+        .with_label_values(&[via, metrics::outcome_label(outcome)])
         .inc();
-    if let (Handed::Sent, Some(trace)) = (outcome, &tried.delivery.snapshot.trace) {
+    if let (Handed::Sent, Some(trace)) = (outcome, &tried.delivery.snapshot.trace)
+        && tried.occasion != Occasion::Welcome
+    {
         let age = shared
             .clock
             .now()
             .saturating_duration_since(trace.received)
             .as_secs_f64();
-        metrics::SENT_AGE.observe(age);
-        if tried.prompt {
-            metrics::DELAY.observe(age);
+        metrics::SENT_AGE.with_label_values(&[via]).observe(age);
+        if tried.occasion == Occasion::Prompt {
+            metrics::DELAY.with_label_values(&[via]).observe(age);
         }
     }
     tracing::trace!(

@@ -3,7 +3,8 @@ use muster_model::ServiceKey;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Who wants to be told of what. Two of one address that differ in `clusters` are two subscriptions.
+/// Who wants to be told of what. Two of one address that differ in `clusters` are two subscriptions; of two of one
+/// connection the later replaces the earlier.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct SubscriptionKey {
     pub service: ServiceKey,
@@ -17,7 +18,7 @@ pub struct SubscriptionKey {
 pub struct SubscriptionInfo {
     pub agent: Box<str>,
     pub app: Box<str>,
-    /// The largest datagram this client can receive.
+    /// The largest datagram this client can receive. Means nothing on a connection.
     pub datagram_bytes_max: usize,
 }
 
@@ -38,14 +39,14 @@ pub struct Listed {
     pub key: Arc<SubscriptionKey>,
     pub info: Arc<SubscriptionInfo>,
     pub last_seen: Instant,
-    /// Datagrams in a row that no ack answered.
+    /// Tries in a row that no ack answered.
     pub failures_in_a_row: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
     pub subscriptions: usize,
-    /// Datagrams handed to the network, further tries included.
+    /// Tries handed to the network, further ones included.
     pub deliveries: u64,
     pub acked: u64,
     /// Deliveries given up after their last try.

@@ -1,6 +1,6 @@
 use muster_model::ConnectionId;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// Where deliveries go.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -20,12 +20,11 @@ impl Target {
         }
     }
 
-    pub(crate) fn ip(&self) -> IpAddr {
-        self.address().ip()
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.address().port()
+    pub(crate) fn recipient(&self) -> Recipient {
+        match self {
+            Target::Udp(address) => Recipient::Address(*address),
+            Target::Connection { id, .. } => Recipient::Connection(*id),
+        }
     }
 
     /// IPv4 is written as IPv4, however the socket that saw it names it.
@@ -36,6 +35,13 @@ impl Target {
             Target::Connection { id, peer } => Target::Connection { id, peer: plain(peer) },
         }
     }
+}
+
+/// Who acks: what a token is looked up with. Addresses stand before connections.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Recipient {
+    Address(SocketAddr),
+    Connection(ConnectionId),
 }
 
 impl fmt::Display for Target {

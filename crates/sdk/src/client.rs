@@ -1,6 +1,7 @@
 //! The client and its configuration.
 
 use crate::Error;
+use crate::connect::Tls;
 use crate::servers::{Answer, Call, Repeat, Servers};
 use hyper::Method;
 use std::sync::Arc;
@@ -9,8 +10,10 @@ use std::time::Duration;
 /// How a client reaches its servers.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `host:port` of each server; all of one cluster.
+    /// `host:port` of each server, or `https://host:port`; all of one cluster.
     pub servers: Vec<String>,
+    /// Whom to trust at servers named by `https`.
+    pub tls: Option<Tls>,
     /// What stands before every path at the servers.
     pub prefix: String,
     /// How long one server is waited for. Above the servers' own 5 s for a persistent write, so that their answer is heard.
@@ -21,6 +24,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             servers: vec!["127.0.0.1:8848".to_owned()],
+            tls: None,
             prefix: "/nacos".to_owned(),
             timeout: Duration::from_secs(8),
         }
@@ -38,7 +42,7 @@ impl Client {
     /// A client; connects at the first call.
     ///
     /// # Errors
-    /// [`Error::BadServer`].
+    /// [`Error::BadServer`], [`Error::NoAuthority`], [`Error::BadFile`].
     pub fn new(config: &Config) -> Result<Self, Error> {
         Ok(Self {
             servers: Arc::new(Servers::new(config)?),

@@ -1,11 +1,24 @@
 //! Why a call failed.
 
+use std::path::PathBuf;
+
 /// Why a call brought no answer that can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration names no server, or one that is not `host:port`.
     #[error("{0:?} is not a server address such as 127.0.0.1:8848")]
     BadServer(String),
+    /// A server is named by `https` and the configuration does not say whom to trust.
+    #[error("{0} speaks TLS and no authority is named that vouches for it")]
+    NoAuthority(String),
+    /// A file of certificates or keys cannot be used.
+    #[error("{path}: {reason}")]
+    BadFile {
+        /// Where it lies.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No server could be reached, or none was ready; nothing was done.
     #[error("no server answered: {}", tried.join("; "))]
     Unreachable {

@@ -1,11 +1,11 @@
 //! Requests to one of several servers.
 
+use crate::connect::Connector;
 use crate::{AGENT, Config, Error};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,8 +13,6 @@ use std::time::Duration;
 
 /// The longest answer that is read: 1,000,000 short instances and more.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
-/// How long opening a connection may take before the next server is tried.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whether a call may be made twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,16 +63,16 @@ enum Tried {
 }
 
 pub(crate) struct Servers {
-    addresses: Arc<[String]>,
+    addresses: Arc<[Address]>,
     /// Index of the server that answered last; others are asked when it fails.
     preferred: AtomicUsize,
     prefix: String,
-    http: HyperClient<HttpConnector, Full<Bytes>>,
+    http: HyperClient<Connector, Full<Bytes>>,
 }
 
 impl Servers {
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
-        let addresses: Arc<[String]> = config
+        let addresses: Arc<[Address]> = config
             .servers
             .iter()
             .map(|text| address_of(text))
@@ -82,9 +80,10 @@ impl Servers {
         if addresses.is_empty() {
             return Err(Error::BadServer(String::new()));
         }
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
+        if let (Some(secure), None) = (addresses.iter().find(|address| address.tls), &config.tls) {
+            return Err(Error::NoAuthority(secure.text.clone()));
+        }
+        let connector = Connector::new(config.tls.as_ref())?;
         Ok(Self {
             addresses,
             preferred: AtomicUsize::new(0),
@@ -100,8 +99,9 @@ impl Servers {
         let mut last_refusal = None;
         for offset in 0..self.addresses.len() {
             let index = (first + offset) % self.addresses.len();
-            let server = self.addresses[index].clone();
-            match self.try_one(&server, &call).await {
+            let address = &self.addresses[index];
+            let server = address.text.clone();
+            match self.try_one(address, &call).await {
                 Tried::Answered(status, body) if status.is_success() => {
                     self.preferred.store(index, Ordering::Relaxed);
                     return Ok(Answer { server, body });
@@ -121,10 +121,17 @@ impl Servers {
         Err(last_refusal.unwrap_or(Error::Unreachable { tried }))
     }
 
-    async fn try_one(&self, server: &str, call: &Call<'_>) -> Tried {
+    async fn try_one(&self, server: &Address, call: &Call<'_>) -> Tried {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(call.parameters.iter().map(|(name, value)| (*name, value.as_str())));
-        let uri = format!("http://{server}{}{}?{}", self.prefix, call.path, query.finish());
+        let scheme = if server.tls { "https" } else { "http" };
+        let uri = format!(
+            "{scheme}://{}{}{}?{}",
+            server.text,
+            self.prefix,
+            call.path,
+            query.finish()
+        );
         let request = Request::builder()
             .method(call.method.clone())
             .uri(uri)
@@ -185,16 +192,31 @@ fn innermost(error: &dyn std::error::Error) -> String {
     deepest.to_string()
 }
 
-/// `host:port`, with or without `http://`.
-fn address_of(text: &str) -> Result<String, Error> {
-    let address = text.trim().trim_start_matches("http://").trim_end_matches('/');
+/// Where a server is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Address {
+    /// `host:port`.
+    text: String,
+    tls: bool,
+}
+
+/// `host:port`, with or without `http://` or `https://`.
+fn address_of(text: &str) -> Result<Address, Error> {
+    let (tls, rest) = match text.trim().strip_prefix("https://") {
+        Some(rest) => (true, rest),
+        None => (false, text.trim().trim_start_matches("http://")),
+    };
+    let address = rest.trim_end_matches('/');
     let bad = || Error::BadServer(text.to_owned());
     let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
     let legal_host = !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
     if !legal_host || port.parse::<u16>().is_err() {
         return Err(bad());
     }
-    Ok(address.to_owned())
+    Ok(Address {
+        text: address.to_owned(),
+        tls,
+    })
 }
 
 #[cfg(test)]
@@ -203,11 +225,37 @@ mod tests {
 
     #[test]
     fn servers_are_host_and_port_with_or_without_scheme() {
-        assert_eq!(address_of("http://127.0.0.1:8848/").unwrap(), "127.0.0.1:8848");
-        assert_eq!(address_of("[::1]:8848").unwrap(), "[::1]:8848");
+        let address = |text: &str, tls| Address {
+            text: text.to_owned(),
+            tls,
+        };
+        assert_eq!(
+            address_of("http://127.0.0.1:8848/").unwrap(),
+            address("127.0.0.1:8848", false)
+        );
+        assert_eq!(address_of("[::1]:8848").unwrap(), address("[::1]:8848", false));
+        assert_eq!(address_of("https://h:8848").unwrap(), address("h:8848", true));
         for wrong in ["", "localhost", "h:port", "h:99999", "https://h/x:1", ":8848"] {
             assert!(address_of(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_server_in_tls_needs_an_authority_that_can_be_read() {
+        let with = |tls| {
+            Servers::new(&Config {
+                servers: vec!["h:1".to_owned(), "https://h:2".to_owned()],
+                tls,
+                ..Config::default()
+            })
+        };
+        assert!(matches!(with(None), Err(Error::NoAuthority(server)) if server == "h:2"));
+        let tls = crate::Tls {
+            authority: "/nowhere/ca.crt".into(),
+            identity: None,
+        };
+        let said = with(Some(tls)).err().unwrap().to_string();
+        assert!(said.contains("/nowhere/ca.crt"), "{said}");
     }
 
     #[test]

@@ -4,12 +4,17 @@
 //! at run time makes this node's configuration old; a cluster moved as a whole makes everybody's log old. So the replicated
 //! address is called first and, while a member does not answer, the two take turns.
 
+use muster_membership::View;
 use muster_model::{Member, MemberId};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// How long an address is tried before the other one is: four pings.
 const TURN: Duration = Duration::from_secs(2);
+
+/// How long the name service may take for one member's name.
+const LOOKUP_WAIT: Duration = Duration::from_millis(500);
 
 /// The members and where to call them. Owned by the task that follows the membership.
 pub struct AddressBook {
@@ -88,9 +93,25 @@ impl AddressBook {
     }
 }
 
+/// Where clients of this node can go: the other members that are ready, by an IP address each.
+pub(crate) async fn others_to_go_to(view: &View) -> Vec<SocketAddr> {
+    let others = view.members.iter().filter(|seen| seen.member.id != view.local);
+    let ready = others.filter(|seen| seen.alive && seen.ready);
+    let mut found = Vec::new();
+    for address in ready.map(|seen| &seen.member.client_address) {
+        match tokio::time::timeout(LOOKUP_WAIT, tokio::net::lookup_host(address)).await {
+            Ok(Ok(mut addresses)) => found.extend(addresses.next()),
+            Ok(Err(error)) => tracing::warn!(address, %error, "a member's name is not known"),
+            Err(_) => tracing::warn!(address, "a member's name was not looked up in time"),
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use muster_membership::MemberView;
 
     fn member(id: u64, host: &str) -> Member {
         Member {
@@ -161,5 +182,31 @@ mod tests {
     fn a_removed_member_is_called_no_more() {
         let mut book = AddressBook::new(member(1, "a"), vec![member(1, "a"), member(2, "b")]);
         assert_eq!(book.members(&[member(1, "a")], |_| true, start()), [member(1, "a")]);
+    }
+
+    #[tokio::test]
+    async fn clients_go_to_other_members_that_live_and_are_ready() {
+        let seen = |id: u64, host: &str, alive, ready| MemberView {
+            member: member(id, host),
+            alive,
+            ready,
+            last_seen: None,
+            skew_ms: 0,
+        };
+        let view = View {
+            local: MemberId(1),
+            members: vec![
+                seen(1, "10.0.0.1", true, true),
+                seen(2, "10.0.0.2", true, true),
+                seen(3, "10.0.0.3", true, false),
+                seen(4, "10.0.0.4", false, true),
+                seen(5, "10.0.0.5", true, true),
+            ],
+            quorum: true,
+            epoch: 1,
+            since: start(),
+        };
+        let hosts = others_to_go_to(&view).await;
+        assert_eq!(hosts, ["10.0.0.2:8848", "10.0.0.5:8848"].map(|it| it.parse().unwrap()));
     }
 }

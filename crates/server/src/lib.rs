@@ -8,6 +8,7 @@
 //! No rules of naming live here.
 
 pub mod addresses;
+mod client_doors;
 pub mod dev;
 pub mod limits;
 pub mod logging;

@@ -26,6 +26,16 @@ pub static OPEN_FILES_MAX: LazyLock<IntGauge> = LazyLock::new(|| {
         .expect("registered once")
 });
 
+/// By door: what is configured, or less where the system allows fewer open files.
+pub static CONNECTIONS_MAX: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    register_int_gauge_vec!(
+        "muster_connections_max",
+        "Connections that a door may hold, by door (http, grpc)",
+        &["door"]
+    )
+    .expect("registered once")
+});
+
 /// Puts the metrics of the crates that take a registry beside those that register themselves.
 ///
 /// # Errors

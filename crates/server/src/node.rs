@@ -1,11 +1,12 @@
 //! One node: its parts in the order they need each other, and how they are joined.
 
-use crate::addresses::AddressBook;
+use crate::addresses::{AddressBook, others_to_go_to};
+use crate::client_doors::ClientDoors;
 use crate::settings::Settings;
 use crate::shutdown::{Deadlines, Parts, steps, take};
 use crate::{limits, metrics};
 use anyhow::Context;
-use muster_api::http::{HttpServer, Opener};
+use muster_api::doors::Doors;
 use muster_api::udp::UdpPush;
 use muster_consensus::{Consensus, Role};
 use muster_ephemeral::{Ephemeral, Loading};
@@ -53,6 +54,7 @@ fn deadlines(settings: &Settings) -> Deadlines {
     let ms = Duration::from_millis;
     let given = &settings.shutdown;
     Deadlines {
+        grpc: ms(given.grpc_ms),
         http: ms(given.http_ms),
         push: ms(given.push_ms),
         ephemeral: ms(given.ephemeral_ms),
@@ -67,10 +69,7 @@ fn deadlines(settings: &Settings) -> Deadlines {
 struct Node {
     clock: Clock,
     tasks: Tasks,
-    /// Ends the HTTP door alone: it closes long before the other tasks end.
-    http_stop: Shutdown,
-    http_stopped: Shutdown,
-    opener: Opener,
+    doors: ClientDoors,
     membership: Membership,
     push: Push,
     ephemeral: Ephemeral,
@@ -86,7 +85,10 @@ impl Node {
         let tasks = Tasks::new(Shutdown::new());
         let local = settings.local_member();
         let configured = settings.configured_members();
-        let connections_max = limits::raise_open_files(settings.http.connections_max);
+        let places = limits::raise_open_files(limits::Places {
+            http: settings.http.connections_max,
+            grpc: settings.grpc.connections_max,
+        });
         metrics::register().context("metrics")?;
         metrics::BUILD_INFO
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
@@ -96,48 +98,34 @@ impl Node {
             .await
             .with_context(|| format!("data_dir {}", settings.data_dir.display()))?;
 
-        // First the door, so that whoever asks while the node loads hears 503 and goes elsewhere (G8).
+        // First the doors, so that whoever asks while the node loads hears that it does and goes elsewhere (G8).
         let deadlines = deadlines(settings);
-        let http_stop = Shutdown::new();
-        let http_stopped = Shutdown::new();
-        let mut http_config = settings.http();
-        http_config.connections_max = connections_max;
-        let http = HttpServer::bind(http_config, clock.clone())
-            .await
-            .with_context(|| format!("listen {}", settings.listen))?;
-        let client_address = http.local_addr();
-        let opener = http.opener();
-        let serving = http.run(http_stop.clone(), deadlines.http, tasks.clone());
-        let stopped = http_stopped.clone();
-        tasks.spawn("http", TaskKind::Critical, async move {
-            serving.await;
-            stopped.begin();
-        });
+        let doors = ClientDoors::open(settings, places, &clock, deadlines.http, &tasks).await?;
 
         let changes = Changes::new(settings.naming(), hybrid.clone());
         let mut udp_settings = settings.udp();
         if udp_settings.listen.port() == 0 {
-            udp_settings.listen.set_port(client_address.port());
+            udp_settings.listen.set_port(doors.http_address.port());
         }
         let udp_listen = udp_settings.listen;
         let udp = UdpPush::bind(udp_settings).with_context(|| format!("udp.listen {udp_listen}"))?;
         let push = Push::start(
             settings.push(),
             Arc::new(changes.clone()),
-            Arc::new(udp.clone()),
+            Arc::new(Doors::new(Arc::new(udp.clone()), Arc::new(doors.connections.clone()))),
             clock.clone(),
             &tasks,
         );
         udp.receive_acks(push.clone(), &tasks);
 
         let peer_listen = settings.peer_listen();
-        let grpc = GrpcTransport::bind(local.id, settings.cluster_hash(), peer_listen)
+        let peers = GrpcTransport::bind(local.id, settings.cluster_hash(), peer_listen)
             .await
             .with_context(|| format!("peer_listen {peer_listen}"))?;
-        grpc.serve_until_shutdown(&tasks);
-        let transport: Arc<dyn Transport> = grpc;
+        peers.serve_until_shutdown(&tasks);
+        let transport: Arc<dyn Transport> = peers;
         transport.set_peers(peers_of(&configured));
-        opener.join(transport.clone());
+        doors.opener.join(transport.clone());
 
         let membership = Membership::start(
             settings.membership(),
@@ -171,9 +159,7 @@ impl Node {
         let node = Self {
             clock,
             tasks,
-            http_stop,
-            http_stopped,
-            opener,
+            doors,
             membership,
             push,
             ephemeral,
@@ -182,9 +168,12 @@ impl Node {
         };
         tracing::info!(
             member = local.id.0,
-            listen = %client_address,
+            listen = %node.doors.http_address,
+            grpc_listen = %node.doors.grpc_address,
             peer_listen = %peer_listen,
             udp_listen = %udp.local_addr(),
+            http_tls = settings.http_tls().is_some(),
+            grpc_tls = settings.grpc_tls().is_some(),
             data_dir = %settings.data_dir.display(),
             standalone = settings.standalone(),
             version = env!("CARGO_PKG_VERSION"),
@@ -197,9 +186,10 @@ impl Node {
                 () = opening.loaded(&persistent, leader_wait) => {}
                 () = opening.tasks.shutdown().begun() => return,
                 // Told to stop while it was loading: it is not to call itself ready after all.
-                () = opening.http_stop.begun() => return,
+                () = opening.doors.stop.begun() => return,
             }
-            opening.opener.open(naming);
+            opening.doors.connections.open(naming.clone(), opening.push.clone());
+            opening.doors.opener.open(naming);
             opening.membership.set_ready(true);
             opening.push.open();
             let took = opening.clock.now() - begun;
@@ -338,13 +328,25 @@ impl Node {
 
 impl Parts for Node {
     async fn stop_being_ready(&self) {
-        self.opener.drain();
+        self.doors.opener.drain();
         self.membership.set_ready(false);
+        self.ephemeral.begin_drain();
+    }
+
+    async fn move_grpc_clients(&self) {
+        let until = self.until(self.deadlines.grpc);
+        let servers = others_to_go_to(&self.membership.view()).await;
+        if servers.is_empty() {
+            tracing::info!("no other member is ready; gRPC clients are not moved");
+            return;
+        }
+        let left = until.saturating_duration_since(self.clock.now());
+        // A tenth is kept for closing those that have not gone.
+        self.doors.connections.drain(servers, left * 9 / 10).await;
     }
 
     async fn stop_accepting(&self) {
-        self.http_stop.begin();
-        self.http_stopped.begun().await;
+        self.doors.close().await;
     }
 
     async fn drain_pushes(&self) {

@@ -27,9 +27,21 @@ pub struct ServerFlags {
     /// Where the other members are answered [default: main port + 1001]
     #[arg(long, value_name = "IP:PORT")]
     pub peer_listen: Option<String>,
+    /// Where gRPC clients are answered [default: main port + 1000]
+    #[arg(long, value_name = "IP:PORT")]
+    pub grpc_listen: Option<String>,
     /// The socket that pushes leave from [default: main port]
     #[arg(long, value_name = "IP:PORT")]
     pub udp_listen: Option<String>,
+    /// A certificate in PEM: HTTP and gRPC speak TLS
+    #[arg(long, value_name = "FILE")]
+    pub tls_certificate: Option<String>,
+    /// Its private key in PEM
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
+    /// Clients must show a certificate that this one vouches for
+    #[arg(long, value_name = "FILE")]
+    pub tls_client_authority: Option<String>,
     /// The founding members, this one included: 1@host:port,2@host:port,3@host:port
     #[arg(long)]
     pub members: Option<String>,
@@ -76,7 +88,15 @@ impl ServerFlags {
             ("--data-dir", "data_dir", &self.data_dir),
             ("--listen", "listen", &self.listen),
             ("--peer-listen", "peer_listen", &self.peer_listen),
+            ("--grpc-listen", "grpc.listen", &self.grpc_listen),
             ("--udp-listen", "udp.listen", &self.udp_listen),
+            ("--tls-certificate", "tls.certificate", &self.tls_certificate),
+            ("--tls-key", "tls.key", &self.tls_key),
+            (
+                "--tls-client-authority",
+                "tls.client_authority",
+                &self.tls_client_authority,
+            ),
             ("--members", "members", &self.members),
             ("--cluster-name", "cluster_name", &self.cluster_name),
             ("--prefix", "http.prefix", &self.prefix),
@@ -141,7 +161,11 @@ mod tests {
             data_dir: Some("d".into()),
             listen: Some("127.0.0.1:1".into()),
             peer_listen: Some("127.0.0.1:2".into()),
+            grpc_listen: Some("127.0.0.1:4".into()),
             udp_listen: Some("127.0.0.1:3".into()),
+            tls_certificate: Some("c".into()),
+            tls_key: Some("k".into()),
+            tls_client_authority: Some("a".into()),
             members: Some("1@a:1,2@b:1".into()),
             cluster_name: Some("c".into()),
             prefix: Some("/p".into()),
@@ -157,6 +181,12 @@ mod tests {
         assert_ne!(settings.data_dir, defaults.data_dir);
         assert_eq!(settings.listen.port(), 1);
         assert_eq!(settings.peer_listen.map(|address| address.port()), Some(2));
+        assert_eq!(settings.grpc_listen().port(), 4);
+        let tls = settings.grpc_tls().unwrap();
+        assert_eq!(
+            [tls.certificate, tls.key, tls.client_authority.unwrap()],
+            ["c", "k", "a"].map(PathBuf::from)
+        );
         assert_eq!(settings.udp.listen.map(|address| address.port()), Some(3));
         assert_eq!(settings.members.members().len(), 2);
         assert_eq!(

@@ -24,6 +24,7 @@ impl Step {
 /// How long each step may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
+    pub grpc: Duration,
     pub http: Duration,
     pub push: Duration,
     pub ephemeral: Duration,
@@ -34,9 +35,12 @@ pub struct Deadlines {
 
 /// The parts of a node as far as stopping goes. Deadlines are kept by the steps; a part may be told its own.
 pub trait Parts: Clone + Send + Sync + 'static {
-    /// Answers "not ready" and tells the others not to hold this node responsible for anything new.
+    /// Answers "not ready" and tells the others not to hold this node responsible for anything new. From here on the end
+    /// of a client's connection takes nothing of it from the lists: it is on its way to another member.
     fn stop_being_ready(&self) -> impl Future<Output = ()> + Send;
-    /// Takes no more connections and finishes the requests under way.
+    /// Asks gRPC clients to go to other members, while all doors still answer.
+    fn move_grpc_clients(&self) -> impl Future<Output = ()> + Send;
+    /// Takes no more connections at any door and finishes the requests under way.
     fn stop_accepting(&self) -> impl Future<Output = ()> + Send;
     /// Sends the pushes that are due.
     fn drain_pushes(&self) -> impl Future<Output = ()> + Send;
@@ -60,6 +64,7 @@ pub fn steps<P: Parts>(parts: &P, deadlines: Deadlines) -> Vec<Step> {
     }
     vec![
         step!("stop being ready", Duration::from_secs(1), stop_being_ready),
+        step!("move gRPC clients", deadlines.grpc, move_grpc_clients),
         step!("stop accepting", deadlines.http, stop_accepting),
         step!("drain pushes", deadlines.push, drain_pushes),
         step!("drain copies", deadlines.ephemeral, drain_copies),
@@ -111,8 +116,11 @@ mod tests {
         async fn stop_being_ready(&self) {
             self.note("ready").await;
         }
+        async fn move_grpc_clients(&self) {
+            self.note("grpc").await;
+        }
         async fn stop_accepting(&self) {
-            self.note("http").await;
+            self.note("doors").await;
         }
         async fn drain_pushes(&self) {
             self.note("push").await;
@@ -131,11 +139,12 @@ mod tests {
         }
     }
 
-    const ORDER: [&str; 7] = ["ready", "http", "push", "copies", "leader", "log", "tasks"];
+    const ORDER: [&str; 8] = ["ready", "grpc", "doors", "push", "copies", "leader", "log", "tasks"];
 
     fn deadlines() -> Deadlines {
         let second = Duration::from_secs(1);
         Deadlines {
+            grpc: second,
             http: second,
             push: second,
             ephemeral: second,
@@ -143,6 +152,16 @@ mod tests {
             log: second,
             tasks: second,
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_are_moved_while_the_doors_are_open_and_nobody_is_released() {
+        let parts = Noted {
+            stuck: Some("grpc"),
+            ..Noted::default()
+        };
+        assert_eq!(take(steps(&parts, deadlines())).await, ["move gRPC clients"]);
+        assert_eq!(parts.asked.lock().unwrap()[..3], ["ready", "grpc", "doors"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,8 @@
-//! The shapes of v1's JSON answers, but for the list of a service, which is rendered by itself.
+//! The shapes of v1's JSON answers, but for the list of a service, which is rendered by itself; those of later
+//! generations below.
+
+pub mod v2;
+pub mod v3;
 
 use muster_model::{ClusterSettings, HealthChecker, Instance, Metadata, ServiceKey, ServiceSnapshot};
 use serde::ser::{Serialize, SerializeMap, Serializer};

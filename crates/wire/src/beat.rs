@@ -63,7 +63,14 @@ fn full(form: &Form<'_>, text: &str) -> Result<Instance, Refusal> {
 /// # Errors
 /// [`Refusal`]; of status 500 for a `beat` that is not JSON.
 pub fn parse_beat(form: &Form<'_>) -> Result<BeatForm, Refusal> {
-    let service = service_of(form, ServiceParam::Required)?;
+    parse_beat_for(service_of(form, ServiceParam::Required)?, form)
+}
+
+/// As [`parse_beat`], for a service that was read already.
+///
+/// # Errors
+/// As [`parse_beat`].
+pub fn parse_beat_for(service: ServiceKey, form: &Form<'_>) -> Result<BeatForm, Refusal> {
     if let Some(text) = form.optional("beat") {
         let instance = full(form, text)?;
         return Ok(BeatForm {

@@ -29,6 +29,16 @@ impl<'a> Form<'a> {
         Self { pairs }
     }
 
+    /// Puts what stands in the path before all else. Escapes are read; `+` is itself there.
+    pub fn with_path(mut self, name: &'static str, segment: &str) -> Self {
+        let escaped = format!("={}", segment.replace('+', "%2B").replace('&', "%26"));
+        let value = form_urlencoded::parse(escaped.as_bytes())
+            .next()
+            .map_or_else(String::new, |(_, value)| value.into_owned());
+        self.pairs.insert(0, (Cow::Borrowed(name), Cow::Owned(value)));
+        self
+    }
+
     /// The first value of that name, as it was sent.
     pub fn verbatim(&self, name: &str) -> Option<&str> {
         self.pairs.iter().find(|(k, _)| k == name).map(|(_, v)| &**v)
@@ -113,6 +123,12 @@ mod tests {
         let form = Form::parse(b"a=1&a=2", b"a=3&b=4");
         assert_eq!(form.optional("a"), Some("1"));
         assert_eq!(form.optional("b"), Some("4"));
+    }
+
+    #[test]
+    fn a_path_is_unescaped_and_wins() {
+        let form = of("key=other").with_path("key", "public%23%23G@@a+b%26&c=d");
+        assert_eq!(form.verbatim("key"), Some("public##G@@a+b&&c=d"));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 mod agent;
 pub mod answers;
 mod beat;
+mod bound;
 mod checker;
 mod form;
 pub mod grpc;
@@ -18,17 +19,24 @@ mod instance_form;
 mod list;
 mod loose;
 mod metadata_form;
+mod parameter;
 mod refusal;
 mod service_name;
 mod udp;
 
 pub use agent::{Agent, AgentFamily, DATAGRAM_BYTES_MAX};
-pub use beat::{BeatForm, parse_beat};
+pub use beat::{BeatForm, parse_beat, parse_beat_for};
+pub use bound::{
+    CLUSTER, CLUSTERS, ENABLED, EPHEMERAL, GROUP, GROUPED_SERVICE, HEALTHY, INSTANCE, IP, METADATA, NAMESPACE, PORT,
+    SERVICE, WEIGHT, bound_cluster, bound_grouped_service, bound_instance, bound_key, bound_metadata, bound_namespace,
+    bound_service, bound_weight,
+};
 pub use checker::parse_checker;
 pub use form::Form;
 pub use instance_form::{InstanceForm, cluster_of, host_of, parse_instance, port_of, weight_of};
-pub use list::{ListFilter, grouped_name, instance_id, service_list, service_list_for_datagram};
+pub use list::{ListFilter, grouped_name, host, instance_id, service_list, service_list_for_datagram};
 pub use metadata_form::{BatchTarget, parse_batch_targets, parse_metadata};
+pub use parameter::{Parameter, ParameterKind, ParameterPlace};
 pub use refusal::Refusal;
 pub use service_name::{
     ServiceParam, check_cluster_filter, group_of, namespace_of, parse_grouped, service_of, service_of_parts,

@@ -11,8 +11,8 @@ use std::fmt;
 use std::hash::Hasher;
 
 /// Chooses how an instance id is made (reference nacos-http 9.4).
-const ID_GENERATOR: &str = "preserved.instance.id.generator";
-const ID_GENERATOR_DEFAULT: &str = "simple";
+pub(crate) const ID_GENERATOR: &str = "preserved.instance.id.generator";
+pub(crate) const ID_GENERATOR_DEFAULT: &str = "simple";
 
 /// What a caller wants of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +50,11 @@ pub fn grouped_name(service: &ServiceKey) -> impl fmt::Display + '_ {
     Grouped(service)
 }
 
+/// One instance with all that a host in a list has, and its own health.
+pub fn host<'a>(service: &'a ServiceKey, instance: &'a Instance) -> impl Serialize + 'a {
+    LoneHost { service, instance }
+}
+
 fn render(snapshot: &ServiceSnapshot, filter: &ListFilter<'_>, with_group: bool) -> Vec<u8> {
     // About what a host without metadata takes; avoids growing the buffer step by step.
     let mut bytes = Vec::with_capacity(512 + 512 * snapshot.instances.len().min(4_096));
@@ -59,10 +64,10 @@ fn render(snapshot: &ServiceSnapshot, filter: &ListFilter<'_>, with_group: bool)
 }
 
 /// The clusters of a comma list; none named means all.
-struct Clusters<'a>(Vec<&'a str>);
+pub(crate) struct Clusters<'a>(Vec<&'a str>);
 
 impl<'a> Clusters<'a> {
-    fn parse(text: &'a str) -> Self {
+    pub(crate) fn parse(text: &'a str) -> Self {
         let mut names: Vec<&str> = text.split(',').filter(|name| !name.is_empty()).collect();
         // Sorted, so that a list of thousands of clusters is not walked for each instance.
         names.sort_unstable();
@@ -70,7 +75,7 @@ impl<'a> Clusters<'a> {
         Self(names)
     }
 
-    fn admit(&self, instance: &Instance) -> bool {
+    pub(crate) fn admit(&self, instance: &Instance) -> bool {
         self.0.is_empty() || self.0.binary_search(&instance.cluster.as_str()).is_ok()
     }
 }
@@ -215,7 +220,24 @@ impl Serialize for Host<'_> {
     }
 }
 
-struct Pairs<'a>(&'a Metadata);
+struct LoneHost<'a> {
+    service: &'a ServiceKey,
+    instance: &'a Instance,
+}
+
+impl Serialize for LoneHost<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Host {
+            service: self.service,
+            instance: self.instance,
+            healthy: self.instance.healthy,
+            shown: &Grouped(self.service).to_string(),
+        }
+        .serialize(serializer)
+    }
+}
+
+pub(crate) struct Pairs<'a>(pub(crate) &'a Metadata);
 
 impl Serialize for Pairs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -227,7 +249,7 @@ impl Serialize for Pairs<'_> {
     }
 }
 
-struct Text<T>(T);
+pub(crate) struct Text<T>(pub(crate) T);
 
 impl<T: fmt::Display> Serialize for Text<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -11,6 +11,9 @@ pub enum Refusal {
     /// A parameter that the framework declares as required.
     #[error("Parameter '{0}' is missing")]
     Missing(&'static str),
+    /// A parameter of a v2 or v3 form.
+    #[error("Required parameter '{name}' type {java} is not present")]
+    Absent { name: &'static str, java: &'static str },
     #[error("Param '{name}' is illegal, the param length should not exceed {chars_max}.")]
     TooLong { name: &'static str, chars_max: usize },
     #[error("Param '{0}' is illegal, illegal characters should not appear in the param.")]

@@ -1,7 +1,9 @@
 //! Orderly ends, other addresses, emptied disks.
 
 use anyhow::ensure;
-use muster_testkit::{Cluster, Listed, Publisher, Spec, Subscriber, Writer, always, cluster, eventually, muster};
+use muster_testkit::{
+    Cluster, GrpcClient, Listed, Publisher, Signal, Spec, Subscriber, Writer, always, cluster, eventually, muster,
+};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -223,6 +225,46 @@ async fn a_member_is_removed_and_a_new_one_added_in_its_place() {
         .unwrap()
         .ok()
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_living_member_that_is_removed_is_not_ready_any_more() {
+    let cluster = cluster(3).await.unwrap();
+    let leader = cluster.leader(SOON).await.unwrap();
+    let removed = cluster.ids().into_iter().find(|id| *id != leader).unwrap();
+    operator(&cluster.address(leader), ["remove".to_owned(), removed.to_string()]).unwrap();
+    let (http, address) = (cluster.http().clone(), cluster.address(removed));
+    eventually(SOON, "the removed member says that it is not ready", || async {
+        let answer = http.get(&address, "/health/ready", &[]).await?;
+        ensure!(answer.status == 503, "{answer:?}");
+        http.get(&address, "/health/live", &[]).await?.ok().map(drop)
+    })
+    .await
+    .unwrap();
+    let others: Vec<_> = cluster.ids().into_iter().filter(|id| *id != removed).collect();
+    for id in others {
+        let answer = http.get(&cluster.address(id), "/health/ready", &[]).await.unwrap();
+        assert_eq!(answer.status, 200, "node {id}: {answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_told_to_stop_says_so_before_it_stops_answering() {
+    let mut cluster = cluster(3).await.unwrap();
+    // A client that has to be sent elsewhere first gives everybody time to hear.
+    let client = GrpcClient::connect(&cluster.node(1).grpc_address()).await.unwrap();
+    let (http, address) = (cluster.http().clone(), cluster.address(1));
+    cluster.node_mut(1).signal(Signal::Term).unwrap();
+    eventually(SOON, "it answers that it is not ready", || async {
+        let answer = http.get(&address, "/health/ready", &[]).await?;
+        ensure!(answer.status == 503, "{answer:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    drop(client);
+    let status = cluster.node_mut(1).ended(SOON * 2).await.unwrap();
+    assert!(status.success(), "{status}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

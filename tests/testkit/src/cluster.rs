@@ -130,6 +130,16 @@ impl Cluster {
         self.node(id).address()
     }
 
+    /// `ip:port` where gRPC clients of a node are answered.
+    pub fn grpc_address(&self, id: u64) -> String {
+        self.node(id).grpc_address()
+    }
+
+    /// `ip:port` where gRPC clients of all nodes are answered.
+    pub fn grpc_addresses(&self) -> Vec<String> {
+        self.nodes.values().map(Node::grpc_address).collect()
+    }
+
     /// `ip:port` of all nodes.
     pub fn addresses(&self) -> Vec<String> {
         self.nodes.values().map(Node::address).collect()

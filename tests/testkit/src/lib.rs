@@ -3,6 +3,7 @@
 //! - [`cluster`] starts `muster server` processes on free ports with folders of their own; [`Cluster`] kills, pauses, stops
 //!   and restarts them, and prints their logs when a test fails.
 //! - [`Http`] asks, [`V1`] speaks the calls of 1.x clients, [`Subscriber`] receives and acknowledges pushes over UDP.
+//! - [`GrpcClient`] is the connection of a 2.x or 3.x client, frame by frame, so that it can also misbehave.
 //! - [`Publisher`] and [`Writer`] are load: instances that beat and move to another node when theirs is gone, and
 //!   persistent registrations of which each acknowledgement is remembered.
 //! - [`Hosts`] puts the nodes into network namespaces of their own and cuts the links between them; needs root.
@@ -12,6 +13,7 @@
 
 mod binary;
 mod cluster;
+mod grpc;
 mod http;
 mod netns;
 mod node;
@@ -24,6 +26,7 @@ mod writer;
 
 pub use binary::muster;
 pub use cluster::{Cluster, cluster, cluster_at, cluster_staggered};
+pub use grpc::{Frames, GrpcClient, Heard, encode, list_of, naming_setup};
 pub use http::{Answer, Http};
 pub use netns::{Hosts, namespaces_missing};
 pub use node::{Node, Place, Signal};

@@ -1,6 +1,7 @@
 //! One real process.
 
 use crate::binary::muster;
+use crate::ports::SDK_OFFSET;
 use anyhow::{Context, ensure};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -29,6 +30,11 @@ impl Place {
     /// `ip:port` of the main port.
     pub fn address(&self) -> String {
         format!("{}:{}", self.ip, self.port)
+    }
+
+    /// `ip:port` where gRPC clients are answered.
+    pub fn grpc_address(&self) -> String {
+        format!("{}:{}", self.ip, self.port + SDK_OFFSET)
     }
 }
 
@@ -76,6 +82,11 @@ impl Node {
     /// `ip:port` of the main port.
     pub fn address(&self) -> String {
         self.place.address()
+    }
+
+    /// `ip:port` where gRPC clients are answered.
+    pub fn grpc_address(&self) -> String {
+        self.place.grpc_address()
     }
 
     pub fn is_running(&self) -> bool {

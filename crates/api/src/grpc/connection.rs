@@ -1,18 +1,77 @@
-//! A client's connection and all of them together.
+//! A client's connection: one transport with its streams.
 
+use super::frame::{self, Code, Status};
+use super::life::{Due, EndReason, Left, Life, SetUp, StreamNo};
+use super::outbox::{Outbox, Refusal};
+use super::setup::Setup;
 use bytes::Bytes;
 use muster_model::ConnectionId;
-use muster_naming::Naming;
-use muster_push::{Delivery, Handed, Push, Sink};
-use std::collections::BTreeMap;
+use muster_runtime::Clock;
+use muster_wire::grpc::{Ack, ClientDetectionRequest, ConnectResetRequest, SetupAckRequest};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
-/// One transport with its streams.
+/// Questions to one client that wait for their answers.
+const ASKED_MAX: usize = 64;
+
+/// A queue of which nothing was taken for so long is its client's refusal to read. Nacos waits 300 s.
+const BLOCKED: Duration = Duration::from_secs(60);
+
+/// Acks of pushes that are believed beyond those sent; a client may ack late or twice.
+const SPARE_ACKS: u32 = 16;
+
+/// One transport with its streams. Calls on it are tied to it by the transport itself, never by an address.
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) peer: SocketAddr,
+    /// As the client is told it: `<millis>_<ip>_<port>`.
+    pub(super) name: Box<str>,
+    since_ms: u64,
+    clock: Clock,
+    opened: Instant,
+    /// Locked for a few lines, because push, handlers and the transport's own task meet here.
+    state: Mutex<State>,
+    /// Set: a stand-in, which writes down what it is asked and says yes.
+    #[cfg(test)]
+    asked: Option<Asked>,
 }
+
+struct State {
+    life: Life,
+    outboxes: Vec<(StreamNo, Arc<Outbox>)>,
+    waiting: HashMap<u64, oneshot::Sender<Result<(), AskError>>>,
+    last_ask: u64,
+    /// Acks of pushes that are still believed.
+    acks_due: u32,
+    exit: Option<Exit>,
+    transport: Option<Waker>,
+}
+
+/// How the transport is to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Exit {
+    pub(super) reason: EndReason,
+    /// What is under way has this long to end.
+    pub(super) within: Duration,
+}
+
+/// What an answer on a stream was for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Acked {
+    /// The push with this token.
+    Push(u64),
+    /// A question of ours, or nothing that is waited for.
+    Other,
+}
+
+/// Where a stand-in writes down what it was asked: the name and the members.
+#[cfg(test)]
+type Asked = tokio::sync::mpsc::UnboundedSender<(&'static str, Bytes)>;
 
 /// Why a question that the server asked has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -27,27 +86,12 @@ pub(super) enum AskError {
     Refused(String),
 }
 
-impl Connection {
-    /// Sends a request of the server's own and waits for its answer, which is matched by its request id alone.
-    /// `body` is the JSON object's members after `"headers":{},"requestId":"…",`.
-    pub(super) async fn ask(&self, name: &'static str, members: Bytes, within: Duration) -> Result<(), AskError> {
-        let _ = (name, members, within);
-        todo!("skeleton")
-    }
-
-    /// The client's application, as its setup says.
-    pub(super) fn app(&self) -> Box<str> {
-        todo!("skeleton")
-    }
-
-    /// `clientVersion` of its setup.
-    pub(super) fn version(&self) -> Box<str> {
-        todo!("skeleton")
-    }
-
-    /// A stream of it was set up with `module=naming`.
-    pub(super) fn is_naming(&self) -> bool {
-        todo!("skeleton")
+impl From<Refusal> for AskError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Full => AskError::Busy,
+            Refusal::Ended => AskError::Gone,
+        }
     }
 }
 
@@ -67,48 +111,353 @@ pub struct ConnectionInfo {
     pub last_active_ms: u64,
 }
 
-/// All connections of this node. Cheap to clone.
-#[derive(Clone)]
-pub struct Connections {
-    _private: (),
+impl Connection {
+    pub(super) fn new(id: ConnectionId, peer: SocketAddr, since_ms: u64, clock: Clock) -> Self {
+        let opened = clock.now();
+        Self {
+            id,
+            peer,
+            name: format!("{since_ms}_{}_{}", peer.ip(), peer.port()).into(),
+            since_ms,
+            opened,
+            clock,
+            state: Mutex::new(State {
+                life: Life::new(opened),
+                outboxes: Vec::new(),
+                waiting: HashMap::new(),
+                last_ask: 0,
+                acks_due: SPARE_ACKS,
+                exit: None,
+                transport: None,
+            }),
+            #[cfg(test)]
+            asked: None,
+        }
+    }
+
+    /// A set-up naming connection without a transport; what it is asked comes out of the receiver and is acked at once.
+    #[cfg(test)]
+    pub(super) fn stub(
+        id: ConnectionId,
+        peer: SocketAddr,
+    ) -> (Arc<Self>, tokio::sync::mpsc::UnboundedReceiver<(&'static str, Bytes)>) {
+        let (asked, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let mut connection = Self::new(id, peer, 1_000, Clock::system());
+        connection.asked = Some(asked);
+        let (number, _) = connection.open_stream().expect("the first stream");
+        let said = muster_wire::grpc::ConnectionSetup::decode(
+            br#"{"clientVersion":"Nacos-Java-Client:v2.4.3","labels":{"module":"naming","AppName":"app"}}"#,
+        );
+        connection.set_up(number, Setup::new(said.expect("a setup"), ""));
+        (Arc::new(connection), receiver)
+    }
+
+    /// Sends a request of the server's own and waits for its answer, which is matched by its request id alone.
+    /// `body` is the JSON object's members after `"headers":{},"requestId":"…",`.
+    pub(super) async fn ask(&self, name: &'static str, members: Bytes, within: Duration) -> Result<(), AskError> {
+        #[cfg(test)]
+        if let Some(asked) = &self.asked {
+            return asked.send((name, members)).map_err(|_| AskError::Gone);
+        }
+        let (sender, answer) = oneshot::channel();
+        let ask = {
+            let now = self.clock.now();
+            let mut state = self.state.lock();
+            let number = state.next_ask();
+            if state.waiting.len() >= ASKED_MAX {
+                return Err(AskError::Busy);
+            }
+            let mut json = format!(r#"{{"headers":{{}},"requestId":"{number}","#).into_bytes();
+            json.extend_from_slice(&members);
+            json.push(b'}');
+            state.put_on_naming(&frame::payload(name, &json), "", now)?;
+            state.waiting.insert(number, sender);
+            Waiting {
+                connection: self,
+                number,
+            }
+        };
+        let answered = tokio::time::timeout(within, answer).await;
+        drop(ask);
+        match answered {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(AskError::Gone),
+            Err(_) => Err(AskError::Silent(within)),
+        }
+    }
+
+    /// The client's application, as its setup says.
+    pub(super) fn app(&self) -> Box<str> {
+        self.said(|setup| setup.said.app().into())
+    }
+
+    /// `clientVersion` of its setup.
+    pub(super) fn version(&self) -> Box<str> {
+        self.said(|setup| setup.said.client_version.as_str().into())
+    }
+
+    /// A stream of it was set up with `module=naming`.
+    pub(super) fn is_naming(&self) -> bool {
+        self.state.lock().life.is_naming()
+    }
+
+    /// What the setup says that matters most: one of naming, if there is any.
+    fn said<T: Default>(&self, read: impl FnOnce(&Setup) -> T) -> T {
+        let state = self.state.lock();
+        state.setup().map(read).unwrap_or_default()
+    }
+
+    /// As listed; nothing before it is registered.
+    pub(super) fn info(&self) -> Option<ConnectionInfo> {
+        let state = self.state.lock();
+        let setup = state.setup()?;
+        let active_ms = state
+            .life
+            .last_active()
+            .saturating_duration_since(self.opened)
+            .as_millis();
+        Some(ConnectionInfo {
+            id: self.id,
+            name: self.name.clone().into(),
+            peer: self.peer,
+            client_ip: setup.client_ip.clone().into(),
+            version: setup.said.client_version.clone(),
+            app: setup.said.app().to_owned(),
+            labels: setup.said.labels.clone(),
+            since_ms: self.since_ms,
+            last_active_ms: self.since_ms + active_ms as u64,
+        })
+    }
+
+    /// Whether calls on it may be handled.
+    pub(super) fn is_registered(&self) -> bool {
+        self.state.lock().life.is_registered()
+    }
+
+    /// A call of it is handled now.
+    pub(super) fn active(&self) {
+        self.state.lock().life.active(self.clock.now());
+    }
+
+    /// A further stream, if there may be one.
+    pub(super) fn open_stream(&self) -> Option<(StreamNo, Arc<Outbox>)> {
+        let mut state = self.state.lock();
+        if state.exit.is_some() {
+            return None;
+        }
+        let number = state.life.open(self.clock.now())?;
+        let outbox = Arc::new(Outbox::new());
+        state.outboxes.push((number, outbox.clone()));
+        Some((number, outbox))
+    }
+
+    pub(super) fn set_up(&self, number: StreamNo, setup: Setup) -> SetUp {
+        let has_table = setup.said.has_ability_table;
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        let done = state.life.set_up(number, setup, now);
+        if done == SetUp::Registered && has_table {
+            let ack = frame::payload(SetupAckRequest::TYPE, &SetupAckRequest::OURS.encode());
+            if let Some(outbox) = state.outbox(number) {
+                // The first message of its stream: there is room, unless the stream has ended.
+                let _ = outbox.put(ack, now);
+            }
+        }
+        done
+    }
+
+    /// The stream is gone; a second call changes nothing.
+    pub(super) fn stream_ended(&self, number: StreamNo) -> Left {
+        let mut state = self.state.lock();
+        state.outboxes.retain(|(held, _)| *held != number);
+        state.life.close(number, self.clock.now())
+    }
+
+    /// Reads what a client says to a request of ours.
+    pub(super) fn acked(&self, ack: &Ack) -> Acked {
+        let mut state = self.state.lock();
+        state.life.active(self.clock.now());
+        let Ok(number) = ack.request_id.parse::<u64>() else {
+            return Acked::Other;
+        };
+        if number <= state.last_ask {
+            if let Some(waiting) = state.waiting.remove(&number) {
+                let answer = match ack.is_success() {
+                    true => Ok(()),
+                    false => Err(AskError::Refused(ack.message.clone())),
+                };
+                // Nobody waits any more: it came too late.
+                let _ = waiting.send(answer);
+            }
+            return Acked::Other;
+        }
+        if !ack.is_success() || state.acks_due == 0 {
+            return Acked::Other;
+        }
+        state.acks_due -= 1;
+        Acked::Push(number)
+    }
+
+    /// Queues a push for the clients of this connection whose services are of `namespace`.
+    pub(super) fn push(&self, message: &Bytes, namespace: &str) -> Result<(), Refusal> {
+        let mut state = self.state.lock();
+        state.put_on_naming(message, namespace, self.clock.now())?;
+        state.acks_due = state.acks_due.saturating_add(1);
+        Ok(())
+    }
+
+    /// Asks it to go to another node, whose main port is named. No ack is waited for.
+    pub(super) fn reset(&self, server: Option<SocketAddr>) {
+        let ip = server.map(|server| server.ip().to_string());
+        let port = server.map(|server| server.port());
+        self.tell(ConnectResetRequest::TYPE, |request_id| {
+            let request = ConnectResetRequest {
+                request_id,
+                server: ip.as_deref().zip(port),
+                connection_id: Some(&self.name),
+            };
+            request.encode()
+        });
+    }
+
+    /// What is due after `now`; asks the client whether it lives, if that is.
+    pub(super) fn look(&self, now: Instant) -> Option<EndReason> {
+        let (due, late) = {
+            let mut state = self.state.lock();
+            if state.exit.is_some() {
+                return None;
+            }
+            if state
+                .outboxes
+                .iter()
+                .any(|(_, outbox)| outbox.blocked_for(now) >= BLOCKED)
+            {
+                return Some(EndReason::Blocked);
+            }
+            let late = state.life.late(now).and_then(|number| state.outbox(number).cloned());
+            (state.life.look(now), late)
+        };
+        if let Some(late) = late {
+            late.end(Status::new(
+                Code::DeadlineExceeded,
+                "no ConnectionSetupRequest came in time",
+            ));
+        }
+        match due {
+            Due::Nothing => None,
+            Due::End(reason) => Some(reason),
+            Due::Detect => {
+                self.tell(ClientDetectionRequest::TYPE, |request_id| {
+                    ClientDetectionRequest { request_id }.encode()
+                });
+                None
+            }
+        }
+    }
+
+    /// Sends a request to each client of the connection; whoever answers makes it live.
+    fn tell(&self, name: &str, body: impl Fn(&str) -> Bytes) {
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        let number = state.next_ask().to_string();
+        let message = frame::payload(name, &body(&number));
+        for (number, _) in state.life.setups() {
+            if let Some(outbox) = state.outbox(number) {
+                // Full or ended: then it does not answer, and that says what is to be known.
+                let _ = outbox.put(message.clone(), now);
+            }
+        }
+    }
+
+    /// Ends the streams and then the transport. The first call counts.
+    pub(super) fn close(&self, reason: EndReason, within: Duration) {
+        let (outboxes, transport) = {
+            let mut state = self.state.lock();
+            if state.exit.is_some() {
+                return;
+            }
+            state.exit = Some(Exit { reason, within });
+            (state.outboxes.clone(), state.transport.take())
+        };
+        for (_, outbox) in outboxes {
+            // Never `OK`: it leaves Python's clients deaf for good.
+            outbox.end(Status::new(Code::Unavailable, "the server ends this connection"));
+        }
+        transport.inspect(Waker::wake_by_ref);
+    }
+
+    /// Whether and how the transport is to end; else wakes it when it is.
+    pub(super) fn poll_exit(&self, context: &mut Context<'_>) -> Poll<Exit> {
+        let mut state = self.state.lock();
+        match state.exit {
+            Some(exit) => Poll::Ready(exit),
+            None => {
+                state.transport = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The transport is gone: nobody is sent anything any more, and who waits for an answer is told.
+    pub(super) fn ended(&self) -> Option<EndReason> {
+        let (outboxes, waiting, exit) = {
+            let mut state = self.state.lock();
+            let waiting = std::mem::take(&mut state.waiting);
+            (std::mem::take(&mut state.outboxes), waiting, state.exit)
+        };
+        for (_, outbox) in outboxes {
+            outbox.end(Status::new(Code::Unavailable, "the connection is gone"));
+        }
+        drop(waiting);
+        exit.map(|exit| exit.reason)
+    }
 }
 
-impl Connections {
-    /// The node has loaded its state: from here on requests are answered.
-    pub fn open(&self, naming: Naming, push: Push) {
-        let _ = (naming, push);
-        todo!("skeleton")
+impl State {
+    fn outbox(&self, number: StreamNo) -> Option<&Arc<Outbox>> {
+        let held = self.outboxes.iter().find(|(held, _)| *held == number);
+        held.map(|(_, outbox)| outbox)
     }
 
-    /// Asks every client to go to one of `servers` (main HTTP addresses), a few at a time within `within`, and closes the
-    /// rest. What they publish stays listed.
-    pub async fn drain(&self, servers: Vec<SocketAddr>, within: Duration) {
-        let _ = (servers, within);
-        todo!("skeleton")
+    fn setup(&self) -> Option<&Setup> {
+        let naming = self.life.setups().find(|(_, setup)| setup.is_naming());
+        naming.or_else(|| self.life.setups().next()).map(|(_, setup)| setup)
     }
 
-    pub fn list(&self) -> Vec<ConnectionInfo> {
-        todo!("skeleton")
+    /// Tokens of pushes are microseconds since the epoch, so these small numbers never meet them.
+    fn next_ask(&mut self) -> u64 {
+        self.last_ask += 1;
+        self.last_ask
     }
 
-    /// By the name that its client was told.
-    pub fn find(&self, name: &str) -> Option<ConnectionInfo> {
-        let _ = name;
-        todo!("skeleton")
-    }
-
-    pub fn len(&self) -> usize {
-        todo!("skeleton")
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// Queues a message on the naming streams whose clients may be of `namespace`; on all of naming if none is. Taken by
+    /// one of several is taken: which of them asked cannot be known.
+    fn put_on_naming(&self, message: &Bytes, namespace: &str, now: Instant) -> Result<(), Refusal> {
+        let naming = || self.life.setups().filter(|(_, setup)| setup.is_naming());
+        let is_meant = |setup: &Setup| namespace.is_empty() || setup.may_be_of(namespace);
+        let all = !naming().any(|(_, setup)| is_meant(setup));
+        let mut outcome = Err(Refusal::Ended);
+        for (number, _) in naming().filter(|(_, setup)| all || is_meant(setup)) {
+            let Some(outbox) = self.outbox(number) else {
+                continue;
+            };
+            let put = outbox.put(message.clone(), now);
+            if outcome.is_err() && put != Err(Refusal::Ended) {
+                outcome = put;
+            }
+        }
+        outcome
     }
 }
 
-impl Sink for Connections {
-    fn deliver(&self, delivery: &Delivery) -> Handed {
-        let _ = delivery;
-        todo!("skeleton")
+/// A question under way; forgotten when nobody waits for it any more.
+struct Waiting<'a> {
+    connection: &'a Connection,
+    number: u64,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.connection.state.lock().waiting.remove(&self.number);
     }
 }

@@ -1,16 +1,51 @@
 //! The gRPC door: Nacos's dialect from 2.0 on.
+//!
+//! ```text
+//! serve ──► transport (one task each) ──► unary ──► messages       a request and its answer
+//!   │                               └──► stream (Inlet, Outlet)    setup and acks in, pushes and questions out
+//!   └── once a second ──► hall ──► connection ──► life (the rules)
+//! push ──► Connections (a Sink) ──► hall ──► connection ──► outbox ──► Outlet
+//! ```
+//!
+//! A [`Connection`](connection::Connection) is a transport: unary calls name nobody, so they are whose transport they come
+//! on. It is registered while one of its streams is set up. It ends with its transport, and a transport is never left open
+//! without its registration: clients would not notice.
+//!
+//! HTTP/2 is hyper's, driven within the transport's own task; gRPC's framing, five bytes and a trailer, is `frame`'s.
+//!
+//! Bounds: transports (`connections_max`), calls and streams of each, bytes of unfinished messages of all, each stream's
+//! queue, questions unanswered, labels kept. What is over is refused by name.
 
 mod call;
 mod connection;
+mod connections;
+mod contained;
+mod frame;
+mod hall;
+mod kind;
+mod life;
 mod messages;
+mod outbox;
+mod reply;
+mod serve;
+mod setup;
+mod stream;
+mod transport;
+mod unary;
 
-pub use connection::{ConnectionInfo, Connections};
+pub use connection::ConnectionInfo;
+pub use connections::Connections;
+pub(crate) use life::EndReason;
 
 use crate::tls::Tls;
+use hall::Hall;
 use muster_runtime::{Clock, Shutdown, Tasks};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 
+/// What a gRPC door is told.
 #[derive(Clone)]
 pub struct Config {
     pub listen: SocketAddr,
@@ -25,29 +60,37 @@ pub struct Config {
 
 /// The bound gRPC server.
 pub struct GrpcServer {
-    _private: (),
+    listener: TcpListener,
+    local: SocketAddr,
+    hall: Arc<Hall>,
 }
 
 impl GrpcServer {
     /// # Errors
     /// The address cannot be bound.
     pub async fn bind(config: Config, clock: Clock) -> std::io::Result<Self> {
-        let _ = (config, clock);
-        todo!("skeleton")
+        let listener = serve::listen(config.listen)?;
+        Ok(Self {
+            local: listener.local_addr()?,
+            listener,
+            hall: Arc::new(Hall::new(config, clock)),
+        })
     }
 
     pub fn local_addr(&self) -> SocketAddr {
-        todo!("skeleton")
+        self.local
     }
 
     /// The connections it holds; answers `Server is starting` until [`Connections::open`].
     pub fn connections(&self) -> Connections {
-        todo!("skeleton")
+        Connections(self.hall.clone())
     }
 
-    /// Serves until shutdown, then closes what is left after `drain`.
+    /// Serves until shutdown, then ends every connection; calls under way have `drain` to end.
     pub async fn run(self, shutdown: Shutdown, drain: Duration, tasks: Tasks) {
-        let _ = (shutdown, drain, tasks);
-        todo!("skeleton")
+        serve::run(self.listener, self.hall, shutdown, drain, tasks).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

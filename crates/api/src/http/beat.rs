@@ -4,7 +4,7 @@ use super::door::Call;
 use super::failure::Failure;
 use super::reply::Reply;
 use muster_naming::{Beat, BeatAnswer};
-use muster_wire::{answers, parse_beat};
+use muster_wire::{BeatForm, answers, parse_beat};
 use std::time::Duration;
 
 /// The instance is known, or was registered from the beat.
@@ -14,7 +14,11 @@ const UNKNOWN: u16 = 20_404;
 
 /// Takes a full or a light beat.
 pub(super) fn beat(call: &Call<'_>) -> Result<Reply, Failure> {
-    let form = parse_beat(&call.form)?;
+    take(call, parse_beat(&call.form)?)
+}
+
+/// The same for a beat that was read already.
+pub(super) fn take(call: &Call<'_>, form: BeatForm) -> Result<Reply, Failure> {
     let switches = call.naming.switches();
     let answer = |code, interval: Duration| {
         Reply::json(&answers::BeatAnswer {

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 const PUBLIC: &str = "public";
 
-/// The id of the default namespace in this list is empty, as in 1.4 and 2.x; everywhere else it is `public`.
-fn row(id: &str, services: usize) -> Value {
+/// A namespace, and how many services it holds. `public` goes by the id `""` in 1.4 and 2.x, and by its name in 3.x.
+pub(super) fn row(id: &str, public_id: &str, services: usize) -> Value {
     let is_public = id == PUBLIC;
     json!({
-        "namespace": if is_public { "" } else { id },
+        "namespace": if is_public { public_id } else { id },
         "namespaceShowName": id,
         "namespaceDesc": null,
         "quota": 200,
@@ -23,24 +23,31 @@ fn row(id: &str, services: usize) -> Value {
     })
 }
 
-pub(super) fn namespaces(call: &Call<'_>) -> Result<Reply, Failure> {
+/// All namespaces, `public` first.
+pub(super) fn rows(call: &Call<'_>, public_id: &str) -> Vec<Value> {
     let used = call.naming.namespaces();
-    let services_of = |asked: &str| {
-        let found = used.iter().find(|(id, _)| id.as_str() == asked);
-        found.map(|(_, services)| *services)
-    };
+    let others = used.iter().filter(|(id, _)| id.as_str() != PUBLIC);
+    std::iter::once(row(PUBLIC, public_id, services_of(call, PUBLIC).unwrap_or(0)))
+        .chain(others.map(|(id, services)| row(id.as_str(), public_id, *services)))
+        .collect()
+}
+
+/// How many services a namespace holds; none for one that nobody uses, but for `public`, which is always there.
+pub(super) fn services_of(call: &Call<'_>, asked: &str) -> Option<usize> {
+    let used = call.naming.namespaces();
+    let found = used.iter().find(|(id, _)| id.as_str() == asked);
+    found.map(|(_, services)| *services).or((asked == PUBLIC).then_some(0))
+}
+
+pub(super) fn namespaces(call: &Call<'_>) -> Result<Reply, Failure> {
     if call.form.is_true("checkNamespaceIdExist") {
         let asked = call.form.optional("customNamespaceId").unwrap_or(PUBLIC);
-        return Ok(Reply::json(&(asked == PUBLIC || services_of(asked).is_some())));
+        return Ok(Reply::json(&services_of(call, asked).is_some()));
     }
     if call.form.optional("show") == Some("all") {
         let namespace = namespace_of(&call.form)?;
-        let services = services_of(namespace.as_str()).unwrap_or(0);
-        return Ok(Reply::json(&row(namespace.as_str(), services)));
+        let services = services_of(call, namespace.as_str()).unwrap_or(0);
+        return Ok(Reply::json(&row(namespace.as_str(), "", services)));
     }
-    let others = used.iter().filter(|(id, _)| id.as_str() != PUBLIC);
-    let rows: Vec<Value> = std::iter::once(row(PUBLIC, services_of(PUBLIC).unwrap_or(0)))
-        .chain(others.map(|(id, services)| row(id.as_str(), *services)))
-        .collect();
-    Ok(rest_result(rows))
+    Ok(rest_result(rows(call, "")))
 }

@@ -12,7 +12,7 @@ pub(super) fn rest_result(data: impl Serialize) -> Reply {
     Reply::json(&json!({ "code": 200, "message": null, "data": data }))
 }
 
-fn state(seen: &MemberView) -> &'static str {
+pub(super) fn state(seen: &MemberView) -> &'static str {
     match (seen.alive, seen.ready) {
         (false, _) => "DOWN",
         (true, false) => "STARTING",
@@ -34,23 +34,30 @@ pub(super) fn member(call: &Call<'_>, seen: &MemberView) -> Value {
     })
 }
 
-pub(super) fn local(call: &Call<'_>) -> Result<Reply, Failure> {
+/// This node, if the group has taken it in.
+pub(super) fn this_node(call: &Call<'_>) -> Option<Value> {
     let view = call.naming.membership().view();
     let local = view.members.iter().find(|seen| seen.member.id == view.local);
-    Ok(rest_result(local.map(|seen| member(call, seen))))
+    local.map(|seen| member(call, seen))
+}
+
+/// The members that are `wanted`, by address.
+pub(super) fn members(call: &Call<'_>, wanted: impl Fn(&MemberView) -> bool) -> Vec<Value> {
+    let view = call.naming.membership().view();
+    let mut found: Vec<&MemberView> = view.members.iter().filter(|seen| wanted(seen)).collect();
+    found.sort_by(|a, b| a.member.client_address.cmp(&b.member.client_address));
+    found.into_iter().map(|seen| member(call, seen)).collect()
+}
+
+pub(super) fn local(call: &Call<'_>) -> Result<Reply, Failure> {
+    Ok(rest_result(this_node(call)))
 }
 
 pub(super) fn nodes(call: &Call<'_>) -> Result<Reply, Failure> {
     let keyword = call.form.optional("keyword").unwrap_or("");
-    let view = call.naming.membership().view();
-    let mut found: Vec<&MemberView> = view
-        .members
-        .iter()
-        .filter(|seen| seen.member.client_address.starts_with(keyword))
-        .collect();
-    found.sort_by(|a, b| a.member.client_address.cmp(&b.member.client_address));
-    let nodes: Vec<Value> = found.into_iter().map(|seen| member(call, seen)).collect();
-    Ok(rest_result(nodes))
+    Ok(rest_result(members(call, |seen| {
+        seen.member.client_address.starts_with(keyword)
+    })))
 }
 
 pub(super) fn simple_nodes(call: &Call<'_>) -> Result<Reply, Failure> {
@@ -64,7 +71,11 @@ pub(super) fn simple_nodes(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(rest_result(addresses))
 }
 
+/// `UP` or `STARTING`.
+pub(super) fn own_state(call: &Call<'_>) -> &'static str {
+    if call.site.readiness().ready { "UP" } else { "STARTING" }
+}
+
 pub(super) fn health(call: &Call<'_>) -> Result<Reply, Failure> {
-    let state = if call.site.readiness().ready { "UP" } else { "STARTING" };
-    Ok(rest_result(state))
+    Ok(rest_result(own_state(call)))
 }

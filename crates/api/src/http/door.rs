@@ -1,13 +1,15 @@
 //! One request from its head to its answer.
 
+use super::endpoint::Answer;
 use super::failure::Failure;
 use super::own::Own;
 use super::reply::{CONTENT_SECURITY, Reply, outcome_of};
+use super::result::{self, Code};
 use super::route::{Family, Route, Target};
 use super::site::Site;
 use super::{
     Config, admin, beat, catalog, console, core_cluster, health, instance, list, metadata_batch, operator, probe,
-    service, spring,
+    service, spring, v2, v3,
 };
 use crate::metrics::HTTP_PANICS;
 use axum::body::Body as AxumBody;
@@ -19,7 +21,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use muster_model::Principal;
 use muster_naming::{Context, Naming};
 use muster_runtime::Clock;
-use muster_wire::{Agent, Form};
+use muster_wire::{Agent, Form, InstanceForm, Refusal, bound_instance};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -61,6 +63,11 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Reads a form in which whoever names no kind means the switch's.
+    pub(super) fn bound_instance(&self) -> Result<InstanceForm, Refusal> {
+        bound_instance(&self.form, self.naming.switches().default_ephemeral)
     }
 
     pub(super) fn agent(&self) -> Agent {
@@ -114,13 +121,13 @@ impl Door {
         let (route, mut response) = handled.await.unwrap_or_else(|Panicked| {
             HTTP_PANICS.inc();
             tracing::error!(path = head.uri.path(), "a handler panicked");
-            ours(target.route, self.fault(target))
+            ours(target.route, fault(target))
         });
         let seconds = self.clock().now().saturating_duration_since(received).as_secs_f64();
         route.metrics().record(outcome_of(response.status()), seconds);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY);
-        if matches!(target.family, Family::Naming | Family::Nacos) {
+        if !matches!(target.family, Family::Admin | Family::Probe) {
             allow_origin(&head.headers, headers);
         }
         response
@@ -128,7 +135,7 @@ impl Door {
 
     async fn reply(
         &self,
-        target: Target,
+        target: Target<'_>,
         head: &hyper::http::request::Parts,
         body: &[u8],
         peer: SocketAddr,
@@ -141,18 +148,25 @@ impl Door {
         if let Some(reply) = probe::answer(&self.site, target.route) {
             return reply;
         }
+        if let Some(Answer::Disabled(why)) = target.endpoint.map(|endpoint| endpoint.answer) {
+            return result::refused(StatusCode::NOT_IMPLEMENTED, Code::Disabled, why);
+        }
         let Some(naming) = self.site.naming() else {
-            return unavailable("STARTING", None);
+            return unavailable(target.family, "STARTING", None);
         };
-        if target.family == Family::Naming
-            && let Some(reply) = self.not_serving(naming, target.route)
+        if target.gated
+            && let Some(reply) = self.not_serving(naming, target)
         {
             return reply;
+        }
+        let mut form = Form::parse(head.uri.query().unwrap_or("").as_bytes(), body);
+        if let Some((name, value)) = target.path_value {
+            form = form.with_path(name, value);
         }
         let call = Call {
             site: &self.site,
             naming,
-            form: Form::parse(head.uri.query().unwrap_or("").as_bytes(), body),
+            form,
             headers: &head.headers,
             peer,
             context: Context {
@@ -161,20 +175,20 @@ impl Door {
                 deadline: received + self.site.config.write_timeout,
             },
         };
-        let in_time = tokio::time::timeout(
-            self.site.config.write_timeout + WRITE_GRACE,
-            dispatch(target.route, &call),
-        );
+        let answered = async {
+            match target.family {
+                Family::V2 => v2::answer(target.route, &call).await,
+                Family::V3 => v3::answer(target.route, &call).await,
+                _ => dispatch(target.route, &call).await,
+            }
+        };
+        let write_timeout = self.site.config.write_timeout;
+        let in_time = tokio::time::timeout(write_timeout + WRITE_GRACE, answered);
         match in_time.await {
             Ok(Ok(reply)) => reply,
+            Ok(Err(failure)) if target.in_results() => failure.into_result(),
             Ok(Err(failure)) => failure.into_reply(),
-            Err(_) => Reply::text(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                format!(
-                    "caused: outcome unknown: no answer within {:?};",
-                    self.site.config.write_timeout
-                ),
-            ),
+            Err(_) => server_error(target, &format!("outcome unknown: no answer within {write_timeout:?}")),
         }
     }
 
@@ -206,7 +220,7 @@ impl Door {
         }
     }
 
-    fn bad_body(&self, target: Target, error: &BodyError, path: &str) -> Reply {
+    fn bad_body(&self, target: Target<'_>, error: &BodyError, path: &str) -> Reply {
         let (status, message) = match error {
             BodyError::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -225,7 +239,7 @@ impl Door {
         }
     }
 
-    fn unknown(&self, target: Target, method: &Method, path: &str) -> Reply {
+    fn unknown(&self, target: Target<'_>, method: &Method, path: &str) -> Reply {
         let now = self.clock().wall_ms();
         match (target.family, target.path_exists) {
             // Also for a wrong method on a path that exists (T-32).
@@ -239,23 +253,23 @@ impl Door {
         }
     }
 
-    fn fault(&self, target: Target) -> Reply {
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        match target.family {
-            Family::Admin => admin::error(status, "internal", "the handling of this request failed"),
-            _ => Reply::text(status, "caused: the handling of this request failed;"),
-        }
-    }
-
     /// The refusal of a node that does not serve naming calls now.
-    fn not_serving(&self, naming: &Naming, route: Route) -> Option<Reply> {
+    fn not_serving(&self, naming: &Naming, target: Target<'_>) -> Option<Reply> {
         // Else nobody could ever take `overriddenServerStatus` back.
-        if matches!(route, Route::Switches | Route::SwitchUpdate) {
+        if matches!(
+            target.route,
+            Route::Switches
+                | Route::SwitchUpdate
+                | Route::V2Switches
+                | Route::V2SwitchUpdate
+                | Route::V3Switches
+                | Route::V3SwitchUpdate
+        ) {
             return None;
         }
         let switches = naming.switches();
         if let Some(status) = switches.server_status.as_deref().filter(|status| *status != "UP") {
-            return Some(unavailable(status, None));
+            return Some(unavailable(target.family, status, None));
         }
         let now_ms = self.clock().now().saturating_duration_since(self.opened).as_millis() as u64;
         if now_ms < self.ready_until_ms.load(Ordering::Relaxed) {
@@ -266,7 +280,7 @@ impl Door {
             self.ready_until_ms.store(now_ms + READY_BELIEVED_MS, Ordering::Relaxed);
             return None;
         }
-        Some(unavailable("DOWN", Some(&readiness.reasons)))
+        Some(unavailable(target.family, "DOWN", Some(&readiness.reasons)))
     }
 }
 
@@ -282,8 +296,25 @@ fn is_preflight(head: &hyper::http::request::Parts) -> bool {
     head.method == Method::OPTIONS && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
+fn fault(target: Target<'_>) -> Reply {
+    let text = "the handling of this request failed";
+    match target.family {
+        Family::Admin => admin::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", text),
+        _ => server_error(target, text),
+    }
+}
+
+fn server_error(target: Target<'_>, text: &str) -> Reply {
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    if target.in_results() {
+        result::refused(status, Code::Server, text)
+    } else {
+        Reply::text(status, format!("caused: {text};"))
+    }
+}
+
 /// 503, at which every client takes its next server.
-fn unavailable(status: &str, reasons: Option<&[String]>) -> Reply {
+fn unavailable(family: Family, status: &str, reasons: Option<&[String]>) -> Reply {
     let text = match reasons {
         Some(reasons) if !reasons.is_empty() => format!(
             "server is {status}now, detailed error message: Optional[{}]",
@@ -292,7 +323,10 @@ fn unavailable(status: &str, reasons: Option<&[String]>) -> Reply {
         // No space before `now`: so it is in Nacos.
         _ => format!("server is {status}now, please try again later!"),
     };
-    Reply::text(StatusCode::SERVICE_UNAVAILABLE, text)
+    match family {
+        Family::V2 | Family::V3 => result::refused(StatusCode::SERVICE_UNAVAILABLE, Code::Server, &text),
+        _ => Reply::text(StatusCode::SERVICE_UNAVAILABLE, text),
+    }
 }
 
 /// Nacos lets any web page ask.
@@ -393,11 +427,11 @@ mod tests {
     #[test]
     fn a_node_that_does_not_serve_says_so_in_nacoss_words() {
         let text = |reply: Reply| String::from_utf8(reply.body.to_vec()).unwrap();
-        let reply = unavailable("STARTING", None);
+        let reply = unavailable(Family::Naming, "STARTING", None);
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(text(reply), "server is STARTINGnow, please try again later!");
         assert_eq!(
-            text(unavailable("DOWN", Some(&["loading".to_owned()]))),
+            text(unavailable(Family::Naming, "DOWN", Some(&["loading".to_owned()]))),
             "server is DOWNnow, detailed error message: Optional[loading]"
         );
     }

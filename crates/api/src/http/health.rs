@@ -33,13 +33,17 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(Reply::ok())
 }
 
-/// The checkers that run. Nacos lists `MYSQL` too, which is refused here.
 pub(super) fn checkers() -> Reply {
-    Reply::json(&json!({
+    Reply::json(&known_checkers())
+}
+
+/// The checkers that run. Nacos lists `MYSQL` too, which is refused here.
+pub(super) fn known_checkers() -> serde_json::Value {
+    json!({
         "TCP": {"type": "TCP"},
         "HTTP": {"type": "HTTP", "path": "", "headers": "", "expectedResponseCode": 200},
         "NONE": {"type": "NONE"},
-    }))
+    })
 }
 
 /// `PUT /v1/ns/cluster`: how the persistent instances of a cluster are probed.

@@ -4,13 +4,14 @@ use super::door::Call;
 use super::failure::Failure;
 use super::reply::Reply;
 use hyper::StatusCode;
-use muster_model::{InstanceEdit, InstanceKey, MetadataEdit, NamespaceId};
+use muster_model::{Instance, InstanceEdit, InstanceKey, MetadataEdit, NamespaceId, ServiceKey, ServiceSnapshot};
 use muster_naming::{Error, Upsert};
 use muster_wire::{
-    ServiceParam, answers, cluster_of, grouped_name, host_of, parse_grouped, parse_instance, parse_metadata, port_of,
-    service_of, weight_of,
+    InstanceForm, Refusal, ServiceParam, answers, cluster_of, grouped_name, host_of, parse_grouped, parse_instance,
+    parse_metadata, port_of, service_of, weight_of,
 };
 use serde_json::json;
+use std::sync::Arc;
 
 pub(super) async fn register(call: &Call<'_>) -> Result<Reply, Failure> {
     let form = parse_instance(&call.form, call.naming.switches().default_ephemeral)?;
@@ -23,10 +24,16 @@ pub(super) async fn register(call: &Call<'_>) -> Result<Reply, Failure> {
 /// Deregisters by address and kind, whatever the cluster (T-3). One that is not there is `ok` (T-4, T-17).
 pub(super) async fn deregister(call: &Call<'_>) -> Result<Reply, Failure> {
     let form = parse_instance(&call.form, call.naming.switches().default_ephemeral)?;
+    leave(call, &form).await?;
+    Ok(Reply::ok())
+}
+
+/// Deregisters; whoever is not there has left.
+pub(super) async fn leave(call: &Call<'_>, form: &InstanceForm) -> Result<(), Error> {
     let (key, kind) = (&form.instance.key, form.instance.kind);
     match call.naming.deregister(&call.context, &form.service, key, kind).await {
-        Ok(_) | Err(Error::InstanceNotFound { .. } | Error::ServiceNotFound(_)) => Ok(Reply::ok()),
-        Err(error) => Err(error.into()),
+        Ok(_) | Err(Error::InstanceNotFound { .. } | Error::ServiceNotFound(_)) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -75,9 +82,21 @@ pub(super) fn detail(call: &Call<'_>) -> Result<Reply, Failure> {
     let key = InstanceKey::new(host_of(form.required("ip")?)?, port_of(form)?);
     let cluster = form.optional("clusterName").unwrap_or("DEFAULT");
     let snapshot = call.naming.snapshot(&service);
-    let not_found = |text: String| Failure::text(StatusCode::NOT_FOUND, text);
+    match find(&snapshot, cluster, &key) {
+        Ok(instance) => Ok(Reply::json(&answers::InstanceDetail::new(&service, instance))),
+        Err(text) => Err(Failure::text(StatusCode::NOT_FOUND, text)),
+    }
+}
+
+/// The instance of that address in that cluster, or Nacos's words for its absence.
+pub(super) fn find<'s>(
+    snapshot: &'s ServiceSnapshot,
+    cluster: &str,
+    key: &InstanceKey,
+) -> Result<&'s Arc<Instance>, String> {
+    let service = grouped_name(&snapshot.key);
     if !snapshot.exists {
-        return Err(not_found(format!("no service {} found!", grouped_name(&service))));
+        return Err(format!("no service {service} found!"));
     }
     let mut of_cluster = snapshot
         .instances
@@ -85,26 +104,16 @@ pub(super) fn detail(call: &Call<'_>) -> Result<Reply, Failure> {
         .filter(|instance| instance.cluster.as_str() == cluster)
         .peekable();
     if of_cluster.peek().is_none() {
-        let service = grouped_name(&service);
-        return Err(not_found(format!(
-            "no ips found for cluster {cluster} in service {service}"
-        )));
+        return Err(format!("no ips found for cluster {cluster} in service {service}"));
     }
-    match of_cluster.find(|instance| instance.key == key) {
-        Some(instance) => Ok(Reply::json(&answers::InstanceDetail::new(&service, instance))),
-        None => Err(not_found("no matched ip found!".to_owned())),
-    }
+    of_cluster
+        .find(|instance| instance.key == *key)
+        .ok_or_else(|| "no matched ip found!".to_owned())
 }
 
 /// `key` is `NS##GROUP@@NAME`, or `GROUP@@NAME` of the public namespace.
 pub(super) fn statuses(call: &Call<'_>) -> Result<Reply, Failure> {
-    let key = call.form.declared("key")?;
-    let service = match key.split_once("##") {
-        Some((namespace, name)) => {
-            parse_grouped(NamespaceId::parse(namespace).map_err(muster_wire::Refusal::from)?, name)?
-        }
-        None => parse_grouped(NamespaceId::public(), key)?,
-    };
+    let service = service_of_key(call.form.declared("key")?)?;
     let snapshot = call.naming.snapshot(&service);
     if !snapshot.exists {
         let service = grouped_name(&service);
@@ -113,10 +122,22 @@ pub(super) fn statuses(call: &Call<'_>) -> Result<Reply, Failure> {
             format!("service: {service} not found."),
         ));
     }
+    Ok(Reply::json(&states(&snapshot)))
+}
+
+pub(super) fn service_of_key(key: &str) -> Result<ServiceKey, Refusal> {
+    match key.split_once("##") {
+        Some((namespace, name)) => parse_grouped(NamespaceId::parse(namespace)?, name),
+        None => parse_grouped(NamespaceId::public(), key),
+    }
+}
+
+/// `{"ips":["ip:port_healthy"]}`.
+pub(super) fn states(snapshot: &ServiceSnapshot) -> serde_json::Value {
     let ips: Vec<String> = snapshot
         .instances
         .iter()
         .map(|instance| format!("{}_{}", instance.key, instance.healthy))
         .collect();
-    Ok(Reply::json(&json!({ "ips": ips })))
+    json!({ "ips": ips })
 }

@@ -4,11 +4,10 @@ use super::door::Call;
 use super::failure::Failure;
 use super::reply::{Reply, start_of};
 use bytes::Bytes;
-use hyper::StatusCode;
 use muster_model::{RenderKey, ServiceKey, ServiceSnapshot};
 use muster_naming::Switches;
 use muster_push::{Subscribed, SubscriptionInfo, SubscriptionKey, Target};
-use muster_wire::{Agent, ListFilter, ServiceParam, check_cluster_filter, service_list, service_of};
+use muster_wire::{Agent, ListFilter, Refusal, ServiceParam, check_cluster_filter, service_list, service_of};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -20,38 +19,59 @@ const BARE_NAMES: u16 = 2;
 /// What is kept of a subscriber's own words, in bytes.
 const WORDS_BYTES_MAX: usize = 128;
 
+/// What a list is asked with, in whichever generation.
+pub(super) struct Asked<'a> {
+    pub(super) service: ServiceKey,
+    /// Checked already.
+    pub(super) clusters: &'a str,
+    pub(super) healthy_only: bool,
+    pub(super) bare_names: bool,
+    /// Where the caller would be pushed to; no port, no subscription.
+    pub(super) push_ip: Option<&'a str>,
+    pub(super) push_port: Option<u16>,
+}
+
 /// Answers the list, and subscribes if the caller names a port and listens to pushes. An unknown service has an empty
 /// list and is subscribed to all the same (T-41).
 pub(super) fn list(call: &Call<'_>) -> Result<Reply, Failure> {
     let service = service_of(&call.form, ServiceParam::Required)?;
     let clusters = call.form.optional("clusters").unwrap_or("");
     check_cluster_filter(clusters)?;
-    let healthy_only = call.form.is_true("healthyOnly");
-    let udp_port = udp_port(call)?;
+    let asked = Asked {
+        service,
+        clusters,
+        healthy_only: call.form.is_true("healthyOnly"),
+        bare_names: !call.agent().grouped_names(),
+        push_ip: call.form.optional("clientIP"),
+        push_port: push_port(call.form.int("udpPort")?)?,
+    };
+    Ok(Reply::rendered_json(listed(call, asked)))
+}
+
+/// The list as JSON; see [`list`].
+pub(super) fn listed(call: &Call<'_>, asked: Asked<'_>) -> Bytes {
     let agent = call.agent();
     let switches = call.naming.switches();
-    let (snapshot, cache_ms) = match udp_port {
-        Some(port) if agent.pushes() => subscribe(call, service, clusters, port, agent, &switches),
-        _ => (call.naming.snapshot(&service), switches.default_cache_ms),
+    let (clusters, healthy_only, bare_names) = (asked.clusters, asked.healthy_only, asked.bare_names);
+    let (snapshot, cache_ms) = match asked.push_port {
+        Some(port) if agent.pushes() => subscribe(call, asked, port, agent, &switches),
+        _ => (call.naming.snapshot(&asked.service), switches.default_cache_ms),
     };
     let filter = ListFilter {
         clusters,
         healthy_only,
         cache_ms,
-        bare_names: !agent.grouped_names(),
+        bare_names,
     };
-    Ok(Reply::rendered_json(rendered(&snapshot, &filter)))
+    rendered(&snapshot, &filter)
 }
 
 /// The port to push to; 0 and below mean none.
-fn udp_port(call: &Call<'_>) -> Result<Option<u16>, Failure> {
-    match call.form.int("udpPort")? {
+pub(super) fn push_port(port: Option<i32>) -> Result<Option<u16>, Refusal> {
+    match port {
         Some(port) if port > 0 => match u16::try_from(port) {
             Ok(port) => Ok(Some(port)),
-            Err(_) => Err(Failure::text(
-                StatusCode::BAD_REQUEST,
-                format!("port out of range:{port}"),
-            )),
+            Err(_) => Err(Refusal::Text(format!("port out of range:{port}"))),
         },
         _ => Ok(None),
     }
@@ -59,16 +79,15 @@ fn udp_port(call: &Call<'_>) -> Result<Option<u16>, Failure> {
 
 fn subscribe(
     call: &Call<'_>,
-    service: ServiceKey,
-    clusters: &str,
+    asked: Asked<'_>,
     port: u16,
     agent: Agent,
     switches: &Switches,
 ) -> (Arc<ServiceSnapshot>, u64) {
     let key = SubscriptionKey {
-        service,
-        clusters: clusters.into(),
-        target: Target::Udp(SocketAddr::new(client_ip(call), port)),
+        service: asked.service,
+        clusters: asked.clusters.into(),
+        target: Target::Udp(SocketAddr::new(push_ip(call, asked.push_ip), port)),
     };
     let info = SubscriptionInfo {
         agent: shortened(call.agent_text()),
@@ -86,10 +105,8 @@ fn subscribe(
 }
 
 /// Where to push to: what the client says, if that is an address and not a name; else where it asks from (T-40).
-fn client_ip(call: &Call<'_>) -> IpAddr {
-    call.form
-        .optional("clientIP")
-        .and_then(|text| text.parse().ok())
+fn push_ip(call: &Call<'_>, said: Option<&str>) -> IpAddr {
+    said.and_then(|text| text.parse().ok())
         .filter(|ip: &IpAddr| !ip.is_unspecified() && !ip.is_multicast())
         .unwrap_or_else(|| call.peer.ip().to_canonical())
 }

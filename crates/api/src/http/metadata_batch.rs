@@ -20,7 +20,8 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Reply, Failure> {
 }
 
 /// Which instances are meant.
-enum Targets {
+pub(super) enum Targets {
+    All,
     AllOf(Kind),
     Named(Vec<BatchTarget>),
 }
@@ -43,6 +44,7 @@ impl Targets {
 
     fn include(&self, instance: &Instance) -> bool {
         match self {
+            Targets::All => true,
             Targets::AllOf(kind) => instance.kind == *kind,
             Targets::Named(targets) => targets
                 .iter()
@@ -54,10 +56,20 @@ impl Targets {
 async fn edit(call: &Call<'_>, how: fn(Metadata) -> MetadataEdit) -> Result<Reply, Failure> {
     let service = service_of(&call.form, ServiceParam::Required)?;
     let metadata = parse_metadata(call.form.required("metadata")?)?;
-    let targets = Targets::read(call);
+    let updated = edit_all(call, &service, &Targets::read(call), &how(metadata)).await?;
+    Ok(Reply::json(&json!({ "updated": updated })))
+}
+
+/// Edits those that are meant, and says which they were.
+pub(super) async fn edit_all(
+    call: &Call<'_>,
+    service: &ServiceKey,
+    targets: &Targets,
+    metadata: &MetadataEdit,
+) -> Result<Vec<String>, Failure> {
     let meant: Vec<Arc<Instance>> = call
         .naming
-        .snapshot(&service)
+        .snapshot(service)
         .instances
         .iter()
         .filter(|instance| targets.include(instance))
@@ -65,11 +77,11 @@ async fn edit(call: &Call<'_>, how: fn(Metadata) -> MetadataEdit) -> Result<Repl
         .collect();
     let mut updated = Vec::with_capacity(meant.len());
     for instance in meant {
-        if edit_one(call, &service, &instance, how(metadata.clone())).await? {
+        if edit_one(call, service, &instance, metadata.clone()).await? {
             updated.push(described(&instance));
         }
     }
-    Ok(Reply::json(&json!({ "updated": updated })))
+    Ok(updated)
 }
 
 /// Edits one; false if it has left meanwhile.

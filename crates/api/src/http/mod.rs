@@ -1,15 +1,19 @@
-//! The HTTP door: Nacos's v1 dialect, our own admin calls, health and metrics.
+//! The HTTP door: Nacos's dialects v1, v2 and v3, our own admin calls, health and metrics.
 //!
-//! Our own calls go to the routers of [`own`]. Of Nacos's, [`route`] says what a method and a path mean; [`door`] lets a request in (is the node serving, is the body bearable),
-//! has it answered by the file of its family, counts it, and answers 500 for a handler that panics. [`serve`] owns the
-//! listener and the connections. A handler decodes through `wire`, makes one call to `naming` and encodes.
+//! Our own calls go to the routers of [`own`]. Of Nacos's, [`routes`] is the table, by which [`route`] says what a method
+//! and a path mean; [`door`] lets a request in (is the node serving, is the body bearable), has it answered by the file of
+//! its family, counts it, and answers 500 for a handler that panics. [`serve`] owns the listener and the connections. A
+//! handler decodes through `wire`, makes one call to `naming` and encodes. The handlers of v1 stand beside this file, those
+//! of v2 and v3 in folders of their own; what generations share is in v1's files, [`result`] and [`clients`].
 
 mod admin;
 mod beat;
 mod catalog;
+mod clients;
 mod console;
 mod core_cluster;
 mod door;
+mod endpoint;
 mod failure;
 mod health;
 mod instance;
@@ -17,9 +21,12 @@ mod list;
 mod metadata_batch;
 mod operator;
 mod own;
+mod parameters;
 mod probe;
 mod reply;
+mod result;
 mod route;
+mod routes;
 mod serve;
 mod service;
 mod site;
@@ -27,7 +34,11 @@ mod spring;
 mod subscribers;
 #[cfg(test)]
 mod tests;
+mod v2;
+mod v3;
 
+use crate::grpc::Connections;
+use crate::tls::Tls;
 use door::Door;
 use muster_naming::Naming;
 use muster_runtime::{Clock, Shutdown, Tasks};
@@ -51,6 +62,8 @@ pub struct Config {
     /// Shown as `version` in server state.
     pub version: String,
     pub standalone: bool,
+    /// None: plaintext.
+    pub tls: Option<Tls>,
 }
 
 /// The bound HTTP server.
@@ -105,6 +118,11 @@ impl Opener {
         let teller = subscribers::Teller(Arc::downgrade(&self.0.site));
         transport.serve(Route::Subscribers, Arc::new(teller));
         self.0.site.join(transport);
+    }
+
+    /// Shows the connections of the gRPC door among the clients. The first call counts.
+    pub fn join_connections(&self, connections: Connections) {
+        self.0.site.join_connections(connections);
     }
 
     /// `/health/ready` says no from now on. Naming calls are answered until the server ends: whoever has not heard yet is

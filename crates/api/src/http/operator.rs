@@ -4,6 +4,7 @@ use super::core_cluster::member;
 use super::door::Call;
 use super::failure::Failure;
 use super::reply::Reply;
+use crate::grpc::Connections;
 use muster_naming::Switches;
 use serde_json::json;
 
@@ -11,7 +12,7 @@ use serde_json::json;
 /// in 1.4: dashboards read them (T-54).
 pub(super) fn metrics(call: &Call<'_>) -> Result<Reply, Failure> {
     let switches = call.naming.switches();
-    let status = switches.server_status.as_deref().unwrap_or("UP");
+    let status = status(&switches);
     if call.form.is_true("onlyStatus") {
         return Ok(Reply::json(&json!({ "status": status })));
     }
@@ -24,9 +25,19 @@ pub(super) fn metrics(call: &Call<'_>) -> Result<Reply, Failure> {
         "responsibleInstanceCount": counts.responsible_instances,
         "ephemeralIpPortClientCount": counts.ephemeral_instances,
         "persistentIpPortClientCount": counts.persistent_instances,
-        "connectionBasedClientCount": 0,
+        "connectionBasedClientCount": connections(call),
         "raftNotifyTaskCount": 0,
     })))
+}
+
+/// What the node says of itself, or what an operator has it say.
+pub(super) fn status(switches: &Switches) -> &str {
+    switches.server_status.as_deref().unwrap_or("UP")
+}
+
+/// Clients that hold a connection to this node.
+pub(super) fn connections(call: &Call<'_>) -> usize {
+    call.site.connections().map_or(0, Connections::len)
 }
 
 pub(super) fn switches(call: &Call<'_>) -> Reply {
@@ -34,7 +45,7 @@ pub(super) fn switches(call: &Call<'_>) -> Reply {
 }
 
 /// The switch object with its members' Nacos names. What we do not heed has Nacos's default.
-fn switch_object(switches: &Switches) -> serde_json::Value {
+pub(super) fn switch_object(switches: &Switches) -> serde_json::Value {
     json!({
         "name": "00-00---000-NACOS_SWITCH_DOMAIN-000---00-00",
         "masters": null,
@@ -73,14 +84,15 @@ fn switch_object(switches: &Switches) -> serde_json::Value {
     })
 }
 
+/// A switch that one node heeds and others do not would be none of the cluster's.
+pub(super) const NO_LOCAL_SWITCHES: &str = "debug=true, a switch of this node alone, is not supported";
+
 /// Sets a switch on every node. Entries that are not heeded are refused by name; Nacos says `ok` to them.
 pub(super) async fn update_switch(call: &Call<'_>) -> Result<Reply, Failure> {
     let entry = call.form.declared("entry")?;
     let value = call.form.declared("value")?;
     if call.form.strict_flag("debug")?.unwrap_or(false) {
-        return Err(
-            muster_wire::Refusal::Text("debug=true, a switch of this node alone, is not supported".to_owned()).into(),
-        );
+        return Err(muster_wire::Refusal::Text(NO_LOCAL_SWITCHES.to_owned()).into());
     }
     call.naming.set_switch(&call.context, entry, value).await?;
     Ok(Reply::ok())

@@ -2,6 +2,7 @@
 
 use super::door::Door;
 use crate::metrics::HTTP_CONNECTIONS;
+use crate::tls;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -98,6 +99,21 @@ async fn serve(
     // Answers are one small write each; waiting to fill a packet would only add 40 ms.
     let _ = stream.set_nodelay(true);
     HTTP_CONNECTIONS.inc();
+    // Here and not where it is accepted: a slow handshake holds this connection's place and nothing else.
+    let taken = tokio::select! {
+        biased;
+        taken = tls::accept(door.site.config.tls.as_ref(), stream) => taken,
+        _ = stage.changed() => Err(std::io::Error::other("the node is stopping")),
+    };
+    match taken {
+        Ok(stream) => answer(stream, peer, door, stage).await,
+        Err(error) => tracing::debug!(%peer, %error, "connection not taken"),
+    }
+    HTTP_CONNECTIONS.dec();
+    drop(place);
+}
+
+async fn answer(stream: tls::Stream, peer: SocketAddr, door: Arc<Door>, mut stage: watch::Receiver<Stage>) {
     let service = service_fn(|request| {
         let door = door.clone();
         async move { Ok::<_, Infallible>(door.answer(request, peer).await) }
@@ -129,6 +145,4 @@ async fn serve(
             }
         }
     }
-    HTTP_CONNECTIONS.dec();
-    drop(place);
 }

@@ -3,7 +3,7 @@
 use super::door::Call;
 use super::failure::Failure;
 use super::reply::Reply;
-use super::subscribers::{self, Identity, Question, Words};
+use super::subscribers::{self, Identity, Question, Subscribers, Words};
 use hyper::StatusCode;
 use muster_model::{Metadata, NamespaceId, ServiceKey, ServiceSettings};
 use muster_naming::{Error, ServiceFilter};
@@ -11,7 +11,8 @@ use muster_wire::{Refusal, ServiceParam, answers, group_of, grouped_name, namesp
 use serde_json::json;
 use std::collections::BTreeMap;
 
-fn threshold(text: &str) -> Result<f32, Refusal> {
+/// A protection threshold.
+pub(super) fn threshold(text: &str) -> Result<f32, Refusal> {
     let value: f32 = text.parse().map_err(|_| Refusal::NotANumber(text.to_owned()))?;
     if (0.0..=1.0).contains(&value) {
         Ok(value)
@@ -28,21 +29,24 @@ fn metadata(call: &Call<'_>) -> Result<Metadata, Refusal> {
         .map_or(Ok(Metadata::default()), parse_metadata)
 }
 
+/// What is said to every selector but the empty one.
+pub(super) const NO_SUCH_SELECTOR: &str = "not match any type of selector!";
+
 /// Selectors are not built; the empty one is all that is taken.
+pub(super) fn selects_all(selector: Option<&str>) -> bool {
+    selector.is_none_or(|text| {
+        serde_json::from_str::<serde_json::Value>(text)
+            .ok()
+            .and_then(|selector| Some(selector.get("type")?.as_str()?.eq_ignore_ascii_case("none")))
+            .unwrap_or(false)
+    })
+}
+
 fn check_selector(call: &Call<'_>) -> Result<(), Failure> {
-    let Some(text) = call.form.optional("selector") else {
+    if selects_all(call.form.optional("selector")) {
         return Ok(());
-    };
-    let none = serde_json::from_str::<serde_json::Value>(text)
-        .ok()
-        .and_then(|selector| Some(selector.get("type")?.as_str()?.eq_ignore_ascii_case("none")));
-    match none {
-        Some(true) => Ok(()),
-        _ => Err(Failure::text(
-            StatusCode::BAD_REQUEST,
-            "not match any type of selector!",
-        )),
     }
+    Err(Failure::text(StatusCode::BAD_REQUEST, NO_SUCH_SELECTOR))
 }
 
 /// Creates a service that may hold instances of either kind, as 1.4 does; 2.4 makes a persistent one (T-18).
@@ -165,17 +169,21 @@ pub(super) async fn subscribers(call: &Call<'_>) -> Result<Reply, Failure> {
     let service = service_of(&call.form, ServiceParam::Required)?;
     let page = i64::from(call.form.int_or_zero("pageNo").unwrap_or(1));
     let size = i64::from(call.form.int_or_zero("pageSize").unwrap_or(1_000)).max(0);
-    let (question, push) = (Question::of(&service), call.naming.push());
-    let found = if call.form.strict_flag("aggregation")?.unwrap_or(true) {
-        let view = call.naming.membership().view();
-        let peers: Vec<_> = view.living_peers().map(|member| member.id).collect();
-        subscribers::everywhere(call.site, push, &peers, &question).await
-    } else {
-        subscribers::here(push, &question)
-    };
+    let found = subscribed(call, &service, call.form.strict_flag("aggregation")?.unwrap_or(true)).await;
     let offset = usize::try_from((page - 1).saturating_mul(size)).unwrap_or(0);
     let shown: Vec<_> = found.iter().skip(offset).take(size as usize).map(subscriber).collect();
     Ok(Reply::json(&json!({ "count": found.len(), "subscribers": shown })))
+}
+
+/// Who subscribes to services whose group and name contain those of `service`.
+pub(super) async fn subscribed(call: &Call<'_>, service: &ServiceKey, of_all_members: bool) -> Subscribers {
+    let (question, push) = (Question::of(service), call.naming.push());
+    if !of_all_members {
+        return subscribers::here(push, &question);
+    }
+    let view = call.naming.membership().view();
+    let peers: Vec<_> = view.living_peers().map(|member| member.id).collect();
+    subscribers::everywhere(call.site, push, &peers, &question).await
 }
 
 fn subscriber((identity, words): (&Identity, &Words)) -> serde_json::Value {

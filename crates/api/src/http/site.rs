@@ -1,6 +1,7 @@
 //! What every handler may see of the node it stands on.
 
 use super::Config;
+use crate::grpc::Connections;
 use muster_naming::{Naming, Readiness};
 use muster_runtime::Clock;
 use muster_transport::Transport;
@@ -12,6 +13,7 @@ pub(super) struct Site {
     pub(super) clock: Clock,
     naming: OnceLock<Naming>,
     peers: OnceLock<Arc<dyn Transport>>,
+    connections: OnceLock<Connections>,
     draining: AtomicBool,
 }
 
@@ -22,6 +24,7 @@ impl Site {
             clock,
             naming: OnceLock::new(),
             peers: OnceLock::new(),
+            connections: OnceLock::new(),
             draining: AtomicBool::new(false),
         }
     }
@@ -44,6 +47,17 @@ impl Site {
 
     pub(super) fn peers(&self) -> Option<&Arc<dyn Transport>> {
         self.peers.get()
+    }
+
+    pub(super) fn join_connections(&self, connections: Connections) {
+        if self.connections.set(connections).is_err() {
+            tracing::warn!("the HTTP door was given connections twice; the first stay");
+        }
+    }
+
+    /// The gRPC door's connections; none before it has joined, or without that door.
+    pub(super) fn connections(&self) -> Option<&Connections> {
+        self.connections.get()
     }
 
     /// From now on the node says that it is not ready.

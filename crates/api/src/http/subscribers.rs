@@ -29,6 +29,7 @@ const PEER_WAIT: Duration = Duration::from_secs(1);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Identity {
     pub(super) service: ServiceKey,
+    /// Where pushes go, or where its connection comes from.
     pub(super) target: SocketAddr,
     pub(super) clusters: Box<str>,
 }
@@ -262,6 +263,9 @@ impl Handler for Teller {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use muster_model::ConnectionId;
+    use muster_naming::testing::{Parts, Testbed};
+    use muster_push::{SubscriptionInfo, SubscriptionKey, Target};
 
     fn service(name: &str) -> ServiceKey {
         muster_naming::testing::service(name)
@@ -294,6 +298,52 @@ mod tests {
         let mut answer = Head::default().encode_length_delimited_to_vec();
         answer.extend(record.encode_length_delimited_to_vec());
         answer.into()
+    }
+
+    struct Nowhere;
+
+    impl muster_push::Sink for Nowhere {
+        fn deliver(&self, _: &muster_push::Delivery) -> muster_push::Handed {
+            muster_push::Handed::Sent
+        }
+    }
+
+    #[tokio::test]
+    async fn who_subscribes_on_a_connection_is_told_of_by_the_address_it_comes_from() {
+        let clock = muster_runtime::Clock::system();
+        let bed = Testbed::start_with(Parts {
+            clock: clock.clone(),
+            push: Some(Box::new(move |changes, tasks| {
+                let config = muster_push::Config::default();
+                Push::start(config, Arc::new(changes), Arc::new(Nowhere), clock, tasks)
+            })),
+            ..Parts::default()
+        });
+        let peers = ["10.0.0.1:50001", "10.0.0.1:50002"];
+        for (number, peer) in (1..).zip(peers) {
+            let key = SubscriptionKey {
+                service: service("svc"),
+                clusters: "east".into(),
+                target: Target::Connection {
+                    id: ConnectionId(number),
+                    peer: peer.parse().unwrap(),
+                },
+            };
+            let info = SubscriptionInfo {
+                agent: "Nacos-Rust-Client:0.5.1".into(),
+                app: "shop".into(),
+                datagram_bytes_max: 0,
+            };
+            bed.naming.subscribe(&bed.context(), key, info);
+        }
+        let question = Question::of(&service("svc"));
+        let (told, cut) = decode(encode(&here(bed.naming.push(), &question)), &question).unwrap();
+        let targets: Vec<_> = told.keys().map(|identity| identity.target.to_string()).collect();
+        assert_eq!((targets, cut), (peers.map(str::to_owned).to_vec(), false));
+        assert!(told.values().all(|words| &*words.agent == "Nacos-Rust-Client:0.5.1"));
+        assert!(told.keys().all(|identity| &*identity.clusters == "east"));
+        bed.naming.push().end(ConnectionId(1));
+        assert_eq!(here(bed.naming.push(), &question).len(), 1);
     }
 
     #[test]

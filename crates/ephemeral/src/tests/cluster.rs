@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Notes what it is told.
 #[derive(Default)]
-pub(super) struct Told(Mutex<Vec<(ServiceKey, Trace)>>);
+pub(crate) struct Told(Mutex<Vec<(ServiceKey, Trace)>>);
 
 impl ChangeSink for Told {
     fn changed(&self, service: &ServiceKey, trace: Trace) {
@@ -23,22 +23,22 @@ impl ChangeSink for Told {
 }
 
 impl Told {
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.lock().len()
     }
 }
 
-pub(super) struct TestNode {
-    pub(super) id: u64,
-    pub(super) store: Ephemeral,
-    pub(super) membership: Membership,
-    pub(super) clock: Clock,
-    pub(super) told: Arc<Told>,
-    pub(super) transport: Arc<MemoryTransport>,
-    pub(super) tasks: Tasks,
+pub(crate) struct TestNode {
+    pub(crate) id: u64,
+    pub(crate) store: Ephemeral,
+    pub(crate) membership: Membership,
+    pub(crate) clock: Clock,
+    pub(crate) told: Arc<Told>,
+    pub(crate) transport: Arc<MemoryTransport>,
+    pub(crate) tasks: Tasks,
 }
 
-pub(super) fn service(name: &str) -> ServiceKey {
+pub(crate) fn service(name: &str) -> ServiceKey {
     ServiceKey::new(
         NamespaceId::public(),
         GroupName::default_group(),
@@ -46,16 +46,16 @@ pub(super) fn service(name: &str) -> ServiceKey {
     )
 }
 
-pub(super) fn key(port: u16) -> InstanceKey {
+pub(crate) fn key(port: u16) -> InstanceKey {
     InstanceKey::new(Host::parse("10.1.0.1").unwrap(), port)
 }
 
-pub(super) fn instance(port: u16) -> Instance {
+pub(crate) fn instance(port: u16) -> Instance {
     Instance::new(key(port), Kind::Ephemeral)
 }
 
 /// An instance whose metadata says these times, in milliseconds.
-pub(super) fn timed(port: u16, interval: u32, timeout: u32, delete: u32) -> Instance {
+pub(crate) fn timed(port: u16, interval: u32, timeout: u32, delete: u32) -> Instance {
     let pairs = [
         ("preserved.heart.beat.interval", interval),
         ("preserved.heart.beat.timeout", timeout),
@@ -77,7 +77,7 @@ fn member(id: u64) -> Member {
     }
 }
 
-pub(super) fn start(network: &Network, id: u64, of: u64, config: Config) -> TestNode {
+pub(crate) fn start(network: &Network, id: u64, of: u64, config: Config) -> TestNode {
     let clock = Clock::manual(1_700_000_000_000);
     let hybrid = HybridClock::new(clock.clone());
     let transport = network.join(MemberId(id));
@@ -110,14 +110,14 @@ pub(super) fn start(network: &Network, id: u64, of: u64, config: Config) -> Test
     }
 }
 
-pub(super) async fn ready_cluster(network: &Network, of: u64) -> Vec<TestNode> {
+pub(crate) async fn ready_cluster(network: &Network, of: u64) -> Vec<TestNode> {
     let nodes: Vec<_> = (1..=of).map(|id| start(network, id, of, Config::default())).collect();
     settle(&nodes).await;
     nodes
 }
 
 /// Waits until all are ready and see each other.
-pub(super) async fn settle(nodes: &[TestNode]) {
+pub(crate) async fn settle(nodes: &[TestNode]) {
     eventually("all are ready and alive", Duration::from_secs(10), || {
         nodes
             .iter()
@@ -127,36 +127,36 @@ pub(super) async fn settle(nodes: &[TestNode]) {
 }
 
 impl TestNode {
-    pub(super) fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         *self.store.loading().borrow() == Loading::Ready
     }
 
-    pub(super) fn ports(&self, service: &ServiceKey) -> Vec<u16> {
+    pub(crate) fn ports(&self, service: &ServiceKey) -> Vec<u16> {
         self.store.instances(service).iter().map(|i| i.key.port).collect()
     }
 
-    pub(super) fn healthy(&self, service: &ServiceKey, port: u16) -> Option<bool> {
+    pub(crate) fn healthy(&self, service: &ServiceKey, port: u16) -> Option<bool> {
         self.store
             .instance(service, &key(port))
             .map(|instance| instance.healthy)
     }
 
     /// Stops at once and says nothing, as a kill does.
-    pub(super) fn kill(self, network: &Network) {
+    pub(crate) fn kill(self, network: &Network) {
         network.leave(MemberId(self.id));
         self.tasks.shutdown().begin();
     }
 }
 
-pub(super) async fn millis(ms: u64) {
+pub(crate) async fn millis(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
-pub(super) async fn seconds(seconds: u64) {
+pub(crate) async fn seconds(seconds: u64) {
     millis(seconds * 1_000).await;
 }
 
-pub(super) async fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + within;
     while !holds() {
         assert!(tokio::time::Instant::now() < deadline, "not within {within:?}: {what}");
@@ -165,7 +165,7 @@ pub(super) async fn eventually(what: &str, within: Duration, mut holds: impl FnM
 }
 
 /// Beats at one node every `every_ms` for so long; ends when the future is dropped.
-pub(super) async fn beats(store: Ephemeral, service: ServiceKey, ports: Vec<u16>, every_ms: u64) {
+pub(crate) async fn beats(store: Ephemeral, service: ServiceKey, ports: Vec<u16>, every_ms: u64) {
     loop {
         for port in &ports {
             store.beat(&service, &key(*port));
@@ -174,7 +174,7 @@ pub(super) async fn beats(store: Ephemeral, service: ServiceKey, ports: Vec<u16>
     }
 }
 
-pub(super) fn all_equal(nodes: &[TestNode]) -> bool {
+pub(crate) fn all_equal(nodes: &[TestNode]) -> bool {
     nodes
         .windows(2)
         .all(|pair| pair[0].store.digest() == pair[1].store.digest())

@@ -1,9 +1,10 @@
 //! The order in which records arrive does not matter.
 
 use super::cluster::{instance, key, service};
+use crate::merge::{Incoming, Merged};
 use crate::moment::Moment;
-use crate::record::{Body, Gone, State, Version};
-use crate::store::{Incoming, Merged, Store};
+use crate::record::{Body, Gone, Holder, State, Version};
+use crate::store::Store;
 use muster_model::{MemberId, Stamp, Weight};
 use muster_runtime::{Clock, HybridClock};
 use proptest::prelude::*;
@@ -38,6 +39,7 @@ fn record((port, at, origin): (u16, u64, u64)) -> Incoming {
                 1 => Body::Gone(Gone::Expired),
                 _ => Body::Listed(Arc::new(listed)),
             },
+            held_by: Holder::new(MemberId(origin)).filter(|_| kind == 2),
             by_silence: kind == 3,
         },
         // Seen all at once, so that nobody can refute: what is tested is the order of versions alone.

@@ -1,9 +1,11 @@
 //! Whole clusters over the in-memory network, in paused time.
 
-mod cluster;
+pub(crate) mod cluster;
+mod connections;
 mod convergence;
 mod faults;
 mod garbage;
 mod leases;
 mod merge;
 mod start;
+mod storms;

@@ -1,12 +1,15 @@
-//! The AP store of one node in memory, without leases.
+//! The AP store of one node in memory, without leases that end by silence. Of several connections with one address the newest
+//! owns it, and none inherits it.
 
 use super::trace_of;
 use crate::stores::EphemeralStore;
 use muster_ephemeral::{Beat, Error, Loading, Rules};
-use muster_model::{ChangeId, ChangeSink, Instance, InstanceEdit, InstanceKey, MemberId, ServiceKey};
+use muster_model::{
+    ChangeId, ChangeSink, ConnectionId, Instance, InstanceEdit, InstanceKey, Kind, MemberId, ServiceKey,
+};
 use muster_runtime::HybridClock;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 pub struct MemoryEphemeral {
@@ -18,6 +21,9 @@ pub struct MemoryEphemeral {
 struct State {
     services: BTreeMap<ServiceKey, BTreeMap<InstanceKey, Arc<Instance>>>,
     deregistered: HashSet<(ServiceKey, InstanceKey)>,
+    published: BTreeMap<ConnectionId, BTreeMap<ServiceKey, Vec<Arc<Instance>>>>,
+    /// The newest connection that published a key, unless it was registered otherwise since.
+    owners: HashMap<(ServiceKey, InstanceKey), ConnectionId>,
     loading: Loading,
     rules: Rules,
     instances_max: usize,
@@ -31,6 +37,8 @@ impl MemoryEphemeral {
             state: Mutex::new(State {
                 services: BTreeMap::new(),
                 deregistered: HashSet::new(),
+                published: BTreeMap::new(),
+                owners: HashMap::new(),
                 loading: Loading::Ready,
                 rules: Rules { expiry: true },
                 instances_max: usize::MAX,
@@ -80,6 +88,24 @@ impl MemoryEphemeral {
         if changed { self.tell(service) } else { self.id() }
     }
 
+    /// Removes what the connection still owns of these.
+    fn release(&self, connection: ConnectionId, service: &ServiceKey, keys: Vec<InstanceKey>) {
+        for key in keys {
+            let owned = {
+                let mut state = self.state.lock();
+                let place = (service.clone(), key.clone());
+                let owned = state.owners.get(&place) == Some(&connection);
+                if owned {
+                    state.owners.remove(&place);
+                }
+                owned
+            };
+            if owned {
+                self.expire(service, &key);
+            }
+        }
+    }
+
     fn id(&self) -> ChangeId {
         ChangeId::Ephemeral {
             stamp: self.hybrid.tick(),
@@ -111,8 +137,60 @@ impl EphemeralStore for MemoryEphemeral {
         };
         match instances_max {
             Some(instances_max) => Err(Error::Full { instances_max }),
-            None => Ok(self.put(service, instance)),
+            None => {
+                let place = (service.clone(), instance.key.clone());
+                self.state.lock().owners.remove(&place);
+                Ok(self.put(service, instance))
+            }
         }
+    }
+
+    fn publish(&self, connection: ConnectionId, service: &ServiceKey, instances: Vec<Instance>) -> Result<(), Error> {
+        for instance in &instances {
+            let mut instance = instance.clone();
+            instance.kind = Kind::Ephemeral;
+            let place = (service.clone(), instance.key.clone());
+            self.register(service, instance)?;
+            self.state.lock().owners.insert(place, connection);
+        }
+        let kept: HashSet<InstanceKey> = instances.iter().map(|instance| instance.key.clone()).collect();
+        let list = instances.into_iter().map(Arc::new).collect();
+        let before = {
+            let mut state = self.state.lock();
+            let services = state.published.entry(connection).or_default();
+            services.insert(service.clone(), list).unwrap_or_default()
+        };
+        let gone = before.iter().map(|instance| instance.key.clone());
+        self.release(connection, service, gone.filter(|key| !kept.contains(key)).collect());
+        Ok(())
+    }
+
+    fn withdraw(&self, connection: ConnectionId, service: &ServiceKey, _named: &InstanceKey) {
+        let before = {
+            let mut state = self.state.lock();
+            let services = state.published.get_mut(&connection);
+            services
+                .and_then(|services| services.remove(service))
+                .unwrap_or_default()
+        };
+        let keys = before.iter().map(|instance| instance.key.clone()).collect();
+        self.release(connection, service, keys);
+    }
+
+    fn end(&self, connection: ConnectionId) {
+        let services = self.state.lock().published.remove(&connection).unwrap_or_default();
+        for (service, instances) in services {
+            let keys = instances.iter().map(|instance| instance.key.clone()).collect();
+            self.release(connection, &service, keys);
+        }
+    }
+
+    fn published_by(&self, connection: ConnectionId) -> Vec<(ServiceKey, Vec<Arc<Instance>>)> {
+        let state = self.state.lock();
+        let services = state.published.get(&connection).into_iter().flatten();
+        services
+            .map(|(service, list)| (service.clone(), list.clone()))
+            .collect()
     }
 
     fn deregister(&self, service: &ServiceKey, key: &InstanceKey) -> Option<ChangeId> {

@@ -1,8 +1,8 @@
 //! A push that writes down what it is told.
 
 use crate::stores::Subscribers;
-use muster_model::{ServiceKey, ServiceSnapshot};
-use muster_push::{Subscribed, SubscriptionInfo, SubscriptionKey};
+use muster_model::{ConnectionId, ServiceKey, ServiceSnapshot};
+use muster_push::{Subscribed, SubscriptionInfo, SubscriptionKey, Target};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 
@@ -44,6 +44,10 @@ impl Recorder {
     }
 }
 
+fn is_of(key: &SubscriptionKey, connection: ConnectionId) -> bool {
+    matches!(key.target, Target::Connection { id, .. } if id == connection)
+}
+
 impl Subscribers for Recorder {
     fn changed(&self, service: &ServiceKey) {
         let mut recorded = self.0.lock();
@@ -59,6 +63,19 @@ impl Subscribers for Recorder {
         }
         self.0.lock().subscriptions.insert(key);
         Subscribed::Pushed
+    }
+
+    fn unsubscribe(&self, service: &ServiceKey, connection: ConnectionId) -> bool {
+        let mut recorded = self.0.lock();
+        let before = recorded.subscriptions.len();
+        recorded
+            .subscriptions
+            .retain(|key| key.service != *service || !is_of(key, connection));
+        recorded.subscriptions.len() < before
+    }
+
+    fn end(&self, connection: ConnectionId) {
+        self.0.lock().subscriptions.retain(|key| !is_of(key, connection));
     }
 
     fn wanted(&self, services: &HashSet<ServiceKey>) -> HashSet<ServiceKey> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Delivery, Handed};
+use crate::{Delivery, Handed, Target};
 use muster_model::{GroupName, NamespaceId, Renders, ServiceName};
 use muster_runtime::Shutdown;
 use std::collections::HashMap;
@@ -31,19 +31,35 @@ impl Snapshots for Lists {
 }
 
 /// Keeps what it is given.
-#[derive(Default)]
-struct Recorder(Mutex<Vec<Delivery>>);
+struct Recorder {
+    taken: Mutex<Vec<Delivery>>,
+    outcome: Mutex<Handed>,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            taken: Mutex::default(),
+            outcome: Mutex::new(Handed::Sent),
+        }
+    }
+}
 
 impl Recorder {
     fn taken(&self) -> Vec<Delivery> {
-        std::mem::take(&mut self.0.lock())
+        std::mem::take(&mut self.taken.lock())
+    }
+
+    /// What it answers from now on.
+    fn set(&self, outcome: Handed) {
+        *self.outcome.lock() = outcome;
     }
 }
 
 impl Sink for Recorder {
     fn deliver(&self, delivery: &Delivery) -> Handed {
-        self.0.lock().push(delivery.clone());
-        Handed::Sent
+        self.taken.lock().push(delivery.clone());
+        *self.outcome.lock()
     }
 }
 
@@ -77,7 +93,7 @@ impl Node {
         let key = SubscriptionKey {
             service: service.clone(),
             clusters: "".into(),
-            target: target.parse().unwrap(),
+            target: Target::Udp(target.parse().unwrap()),
         };
         let info = SubscriptionInfo {
             agent: "Nacos-Java-Client:v1.4.6".into(),
@@ -85,6 +101,33 @@ impl Node {
             datagram_bytes_max: 65_507,
         };
         self.push.subscribe(key, info, &self.lists.newest(service))
+    }
+
+    fn subscribe(&self, service: &ServiceKey, number: u64, clusters: &str) -> Subscribed {
+        let key = SubscriptionKey {
+            service: service.clone(),
+            clusters: clusters.into(),
+            target: Target::Connection {
+                id: ConnectionId(number),
+                peer: SocketAddr::from(([10, 0, 0, 1], number as u16)),
+            },
+        };
+        let info = SubscriptionInfo {
+            agent: "Nacos-Java-Client:v2.4.3".into(),
+            app: "".into(),
+            datagram_bytes_max: 0,
+        };
+        self.push.subscribe(key, info, &self.lists.newest(service))
+    }
+
+    /// Acks what was sent.
+    fn answer(&self, sent: &[Delivery]) {
+        for delivery in sent {
+            match delivery.key.target {
+                Target::Udp(address) => self.push.acked(delivery.token, address),
+                Target::Connection { id, .. } => self.push.acked_by(delivery.token, id),
+            }
+        }
     }
 
     fn change(&self, service: &ServiceKey, revision: u64) {
@@ -208,7 +251,7 @@ async fn drain_sends_what_waits_for_merging_also_after_shutdown_began() {
     node.change(&a, 2);
     settle().await;
     let sent = node.sink.taken();
-    node.push.acked(sent[0].token, sent[0].key.target);
+    node.push.acked(sent[0].token, sent[0].key.target.address());
     node.shutdown.begin();
     settle().await;
     node.change(&a, 3);
@@ -223,5 +266,119 @@ async fn subscriptions_are_listed_by_service_with_canonical_addresses() {
     node.poll(&b, "10.0.0.1:5000");
     let listed = node.push.subscriptions(&|key| *key == service("a"));
     assert_eq!(listed.len(), 1);
-    assert_eq!(listed[0].key.target, "10.0.0.1:5000".parse().unwrap());
+    assert_eq!(listed[0].key.target, Target::Udp("10.0.0.1:5000".parse().unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_pushed_its_first_list_ten_milliseconds_after_subscribing_and_changes_at_once() {
+    let (node, a) = (node(Config::default()), service("a"));
+    node.push.open();
+    assert_eq!(node.subscribe(&a, 1, ""), Subscribed::Pushed);
+    tokio::time::sleep(Duration::from_millis(8)).await;
+    settle().await;
+    assert_eq!(node.sink.taken().len(), 0);
+    tokio::time::sleep(Duration::from_millis(3)).await;
+    settle().await;
+    let welcome = node.sink.taken();
+    assert_eq!(welcome.len(), 1);
+    node.answer(&welcome);
+    let before = tokio::time::Instant::now();
+    node.change(&a, 2);
+    settle().await;
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    let sent = node.sink.taken();
+    assert_eq!(sent[0].snapshot.revision, 2);
+    node.answer(&sent);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(node.sink.taken().len(), 0);
+    assert_eq!(node.push.counts().acked, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_of_one_host_fill_every_shard_and_all_that_get_one_list_share_its_token() {
+    let (node, a) = (node(Config::default()), service("a"));
+    node.push.open();
+    for number in 1..=80 {
+        node.subscribe(&a, number, "");
+    }
+    node.poll(&a, "10.0.0.1:5000");
+    assert_eq!(node.push.0.shared.topics.shards_of(&a), (1 << SHARDS) - 1);
+    for shard in &node.push.0.shards {
+        assert!(shard.with_engine(|engine| engine.len()) >= 80 / SHARDS);
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    settle().await;
+    let welcome = node.sink.taken();
+    node.answer(&welcome);
+    node.change(&a, 2);
+    settle().await;
+    let sent = node.sink.taken();
+    assert_eq!((welcome.len(), sent.len()), (80, 81));
+    for shared in [welcome, sent] {
+        assert!(shared.iter().all(|delivery| delivery.token == shared[0].token));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_gives_its_place_back_and_its_service_is_forgotten_with_its_last_subscriber() {
+    let config = Config {
+        subscriptions_max: 3,
+        ..Config::default()
+    };
+    let (node, a, b) = (node(config), service("a"), service("b"));
+    node.push.open();
+    node.subscribe(&a, 1, "");
+    node.subscribe(&b, 1, "");
+    node.subscribe(&a, 2, "");
+    assert_eq!(node.subscribe(&b, 2, ""), Subscribed::Refused);
+    assert_eq!(node.subscribe(&a, 2, "east"), Subscribed::Pushed, "who is in stays in");
+    assert!(node.push.unsubscribe(&a, ConnectionId(2)));
+    assert!(!node.push.unsubscribe(&a, ConnectionId(2)));
+    assert_eq!(node.subscribe(&b, 2, ""), Subscribed::Pushed);
+    node.push.end(ConnectionId(1));
+    node.push.end(ConnectionId(1));
+    assert_eq!(node.push.counts().subscriptions, 1);
+    assert_eq!(node.push.0.shared.topics.shards_of(&a), 0);
+    assert_ne!(node.push.0.shared.topics.shards_of(&b), 0);
+    node.push.end(ConnectionId(2));
+    assert_eq!(node.push.0.shared.topics.shards_of(&b), 0);
+    for number in 3..=5 {
+        assert_eq!(node.subscribe(&a, number, ""), Subscribed::Pushed);
+    }
+    assert_eq!(node.subscribe(&a, 6, ""), Subscribed::Refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_came_after_the_end_of_its_connection_gives_its_place_back() {
+    let (node, a) = (node(Config::default()), service("a"));
+    node.push.open();
+    node.push.end(ConnectionId(1));
+    node.subscribe(&a, 1, "");
+    node.sink.set(Handed::Unreachable);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    settle().await;
+    assert_eq!(node.sink.taken().len(), 1);
+    assert_eq!(node.push.counts().subscriptions, 0);
+    assert_eq!(node.push.0.subscriptions.load(Ordering::Relaxed), 0);
+    assert_eq!(node.push.0.shared.topics.shards_of(&a), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connection_subscribes_to_is_listed_with_its_peer() {
+    let (node, a, b) = (node(Config::default()), service("a"), service("b"));
+    node.subscribe(&a, 1, "east");
+    node.subscribe(&b, 1, "");
+    node.subscribe(&b, 2, "");
+    let of = |number| {
+        let listed = node.push.subscriptions_of(ConnectionId(number));
+        let mut services: Vec<_> = listed.into_iter().map(|listed| listed.key.service.clone()).collect();
+        services.sort();
+        services
+    };
+    assert_eq!(of(1), [a.clone(), b.clone()]);
+    assert_eq!(of(2), [b]);
+    assert_eq!(of(3), []);
+    let listed = node.push.subscriptions(&|service| *service == a);
+    assert_eq!(listed[0].key.target.address(), "10.0.0.1:1".parse().unwrap());
+    assert_eq!(&*listed[0].key.clusters, "east");
 }

@@ -1,8 +1,10 @@
 //! What an ack means: whose it is, what it ends, whom it restores.
 
+use super::subscribers::raise;
 use super::{Engine, SubscriptionId};
-use crate::Target;
 use crate::delivery::Mark;
+use crate::target::Recipient;
+use muster_model::ConnectionId;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -18,9 +20,8 @@ pub(crate) struct Holders {
 
 impl Engine {
     /// Takes an ack from the very address sent to, or from its host; false if it answers nothing that was sent there.
-    pub(crate) fn acked(&mut self, token: u64, from: Target, now: Instant) -> bool {
-        let of_address = (token, from, SubscriptionId(0))..=(token, from, SubscriptionId(u64::MAX));
-        let exact = self.tokens.range(of_address).next().map(|(_, _, id)| *id);
+    pub(crate) fn acked(&mut self, token: u64, from: SocketAddr, now: Instant) -> bool {
+        let exact = self.sent_to(token, Recipient::Address(from));
         let Some(id) = exact.or_else(|| self.only_holder_on(token, from)) else {
             return false;
         };
@@ -28,32 +29,50 @@ impl Engine {
         true
     }
 
+    /// Takes an ack that came over a connection; false if it answers nothing that was sent there.
+    pub(crate) fn acked_by(&mut self, token: u64, connection: ConnectionId, now: Instant) -> bool {
+        let Some(id) = self.sent_to(token, Recipient::Connection(connection)) else {
+            return false;
+        };
+        self.accept(id, token, true, now);
+        true
+    }
+
+    fn sent_to(&self, token: u64, to: Recipient) -> Option<SubscriptionId> {
+        let of_recipient = (token, to, SubscriptionId(0))..=(token, to, SubscriptionId(u64::MAX));
+        self.tokens.range(of_recipient).next().map(|(_, _, id)| *id)
+    }
+
     /// The one subscription on this host that was sent the token: NAT changed the port.
-    fn only_holder_on(&self, token: u64, from: Target) -> Option<SubscriptionId> {
+    fn only_holder_on(&self, token: u64, from: SocketAddr) -> Option<SubscriptionId> {
         let mut on_host = self
             .holders_of(token)
-            .filter(|(_, target, _)| target.ip() == from.ip())
-            .map(|(_, _, id)| *id);
+            .filter(|(address, _)| address.ip() == from.ip())
+            .map(|(_, id)| id);
         on_host.next().filter(|_| on_host.next().is_none())
     }
 
-    fn holders_of(&self, token: u64) -> impl Iterator<Item = &(u64, Target, SubscriptionId)> {
-        let lowest = Target::Udp(SocketAddr::from(([0, 0, 0, 0], 0)));
+    /// Addresses alone, though connections may hold the same token.
+    fn holders_of(&self, token: u64) -> impl Iterator<Item = (SocketAddr, SubscriptionId)> {
+        let lowest = Recipient::Address(SocketAddr::from(([0, 0, 0, 0], 0)));
         self.tokens
             .range((token, lowest, SubscriptionId(0))..)
-            .take_while(move |(held, _, _)| *held == token)
+            .map_while(move |(held, recipient, id)| match recipient {
+                Recipient::Address(address) if *held == token => Some((*address, *id)),
+                _ => None,
+            })
             .take(HOLDERS_SEEN_MAX)
     }
 
     /// Who was sent the token, at most two of each kind: enough to know whether it is one alone.
     pub(crate) fn holders(&self, token: u64, port: u16) -> Holders {
         let mut holders = Holders::default();
-        for (_, target, id) in self.holders_of(token) {
+        for (address, id) in self.holders_of(token) {
             if holders.any.len() < 2 {
-                holders.any.push(*id);
+                holders.any.push(id);
             }
-            if target.port() == port && holders.same_port.len() < 2 {
-                holders.same_port.push(*id);
+            if address.port() == port && holders.same_port.len() < 2 {
+                holders.same_port.push(id);
             }
         }
         holders
@@ -75,23 +94,18 @@ impl Engine {
         self.tally.acked += 1;
         subscription.last_seen = now;
         subscription.unacked_in_a_row = 0;
-        subscription.told.raise(mark);
+        let recipient = subscription.recipient();
+        raise(&mut subscription.told, mark);
         let answered = |sent: Mark| !sent.is_newer_than(mark);
         for (token, _) in subscription.sent.iter().filter(|(_, sent)| answered(*sent)) {
-            self.tokens.remove(&(*token, subscription.key.target, id));
+            self.tokens.remove(&(*token, recipient, id));
         }
         subscription.sent.retain(|(_, sent)| !answered(*sent));
-        let address = self
-            .addresses
-            .get_mut(&subscription.key.target)
-            .expect("a subscription's address is kept");
-        let recovered = address.acked(proof);
         let newest_answered = answered(subscription.shown) || subscription.sent.is_empty();
         let dirty = subscription.dirty;
-        let waiting: Vec<_> = if recovered {
-            address.subscriptions.iter().copied().collect()
-        } else {
-            Vec::new()
+        let waiting = match recipient {
+            Recipient::Address(address) => self.acked_at(address, proof),
+            Recipient::Connection(_) => Vec::new(),
         };
         if newest_answered {
             self.settle(id);
@@ -107,6 +121,16 @@ impl Engine {
             {
                 self.queue(id);
             }
+        }
+    }
+
+    /// Notes that datagrams arrive at an address; the answer is who waited for that to be known.
+    fn acked_at(&mut self, address: SocketAddr, proof: bool) -> Vec<SubscriptionId> {
+        let address = self.address_mut(address);
+        if address.acked(proof) {
+            address.subscriptions.iter().copied().collect()
+        } else {
+            Vec::new()
         }
     }
 }

@@ -16,6 +16,7 @@ const LAST_LINES: usize = 15;
 pub(super) struct Plan {
     pub(super) id: u64,
     pub(super) address: String,
+    pub(super) grpc_address: String,
     pub(super) data_dir: PathBuf,
     pub(super) log: PathBuf,
     /// Everything but the data folder.

@@ -6,7 +6,7 @@
 mod children;
 mod news;
 
-use crate::settings::MemberList;
+use crate::settings::{GRPC_PORT_OFFSET, MemberList};
 use crate::signals::Stops;
 use anyhow::{Context, bail, ensure};
 use children::{Children, Plan};
@@ -90,13 +90,21 @@ fn start(flags: &DevFlags) -> anyhow::Result<Children> {
 
 /// What each node is started with.
 fn plans(flags: &DevFlags) -> anyhow::Result<Vec<Plan>> {
-    let address = |id: u64| format!("127.0.0.1:{}", flags.base_port + PORT_STEP * (id as u16 - 1));
+    let at = |id: u64, offset: u16| format!("127.0.0.1:{}", flags.base_port + PORT_STEP * (id as u16 - 1) + offset);
+    let address = |id: u64| at(id, 0);
     let members: Vec<_> = (1..=NODES).map(|id| format!("{id}@{}", address(id))).collect();
     let members = members.join(",");
     members.parse::<MemberList>().context("--base-port")?;
     for pair in &flags.set {
         ensure!(pair.contains('='), "--set {pair:?} is not key=value");
     }
+    let set = |pair: &str| flags.set.iter().any(|given| given == pair);
+    ensure!(
+        !flags.set.iter().any(|given| given.starts_with("tls.certificate="))
+            || set("tls.http=off")
+            || set("tls.http_plaintext_too=true"),
+        "dev asks its nodes by plaintext: with TLS, --set tls.http=off or tls.http_plaintext_too=true as well"
+    );
     let plan = |id: u64| {
         let mut arguments: Vec<String> = ["server", "--end-with-stdin", "--id"].map(str::to_owned).to_vec();
         arguments.push(id.to_string());
@@ -113,6 +121,7 @@ fn plans(flags: &DevFlags) -> anyhow::Result<Vec<Plan>> {
         Plan {
             id,
             address: address(id),
+            grpc_address: at(id, GRPC_PORT_OFFSET),
             data_dir: flags.data_dir.join(format!("node-{id}")),
             log: flags.data_dir.join(format!("node-{id}.log")),
             arguments,
@@ -210,8 +219,8 @@ fn introduce(flags: &DevFlags, children: &Children) {
     for plan in children.plans() {
         let pid = children.process_id(plan.id).unwrap_or_default();
         say(&format!(
-            "  node {}  http://{}/nacos  process {pid}",
-            plan.id, plan.address
+            "  node {}  http://{}/nacos  gRPC {}  process {pid}",
+            plan.id, plan.address, plan.grpc_address
         ));
     }
     let port = |node: u16| flags.base_port + PORT_STEP * (node - 1);
@@ -260,6 +269,8 @@ mod tests {
         let plans = plans(&flags(8848)).unwrap();
         let addresses: Vec<_> = plans.iter().map(|plan| plan.address.as_str()).collect();
         assert_eq!(addresses, ["127.0.0.1:8848", "127.0.0.1:8858", "127.0.0.1:8868"]);
+        let grpc: Vec<_> = plans.iter().map(|plan| plan.grpc_address.as_str()).collect();
+        assert_eq!(grpc, ["127.0.0.1:9848", "127.0.0.1:9858", "127.0.0.1:9868"]);
         for plan in &plans {
             let members = "1@127.0.0.1:8848,2@127.0.0.1:8858,3@127.0.0.1:8868".to_owned();
             assert!(plan.arguments.contains(&members));
@@ -269,6 +280,16 @@ mod tests {
             );
             assert!(plan.data_dir.ends_with(format!("node-{}", plan.id)));
         }
+    }
+
+    #[test]
+    fn tls_is_refused_where_dev_itself_could_not_ask() {
+        let with = |set: &[&str]| DevFlags {
+            set: set.iter().map(|&pair| pair.to_owned()).collect(),
+            ..flags(8848)
+        };
+        assert!(plans(&with(&["tls.certificate=c", "tls.key=k"])).is_err());
+        assert!(plans(&with(&["tls.certificate=c", "tls.key=k", "tls.http=off"])).is_ok());
     }
 
     #[test]

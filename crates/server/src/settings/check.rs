@@ -3,6 +3,7 @@
 use super::{Settings, tree::RaftSync};
 use muster_model::MemberId;
 use std::fmt;
+use std::net::SocketAddr;
 
 /// A setting that ends the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +42,19 @@ impl Settings {
             "leaves no room for the peer port 1001 above it; set `peer_listen`",
         );
         refuse_if(
-            self.peer_listen == Some(self.listen) && self.listen.port() != 0,
-            "peer_listen",
-            "must differ from `listen`",
+            self.grpc.listen.is_none() && self.listen.port() > u16::MAX - super::member_list::GRPC_PORT_OFFSET,
+            "listen",
+            "leaves no room for the gRPC port 1000 above it; set `grpc.listen`",
         );
+        let (peers, grpc) = (self.peer_listen(), self.grpc_listen());
+        refuse_if(collide(peers, self.listen), "peer_listen", "must differ from `listen`");
+        refuse_if(collide(grpc, self.listen), "grpc.listen", "must differ from `listen`");
+        let (given, other) = match self.grpc.listen {
+            Some(_) => ("grpc.listen", "must not be where the other members are answered"),
+            None => ("peer_listen", "must not be where gRPC clients are answered"),
+        };
+        // Both of 65535 where there is no room, which is said above.
+        refuse_if(collide(grpc, peers) && grpc.port() != u16::MAX, given, other);
 
         let prefix = &self.http.prefix;
         let shape =
@@ -67,6 +77,22 @@ impl Settings {
         refuse_if(
             self.http.write_timeout_ms < self.raft.election_max_ms,
             "http.write_timeout_ms",
+            "must not be below `raft.election_max_ms`: every election would fail writes",
+        );
+
+        refuse_if(
+            self.grpc.connections_max == 0,
+            "grpc.connections_max",
+            "must be above 0",
+        );
+        refuse_if(
+            self.grpc.message_bytes_max < 1024,
+            "grpc.message_bytes_max",
+            "must be 1024 or more",
+        );
+        refuse_if(
+            self.grpc.write_timeout_ms < self.raft.election_max_ms,
+            "grpc.write_timeout_ms",
             "must not be below `raft.election_max_ms`: every election would fail writes",
         );
 
@@ -147,12 +173,18 @@ impl Settings {
             "push.retries_ms",
             "must be ten waits or fewer",
         );
+        refuse_if(
+            push.stream_retries_ms.len() > 10,
+            "push.stream_retries_ms",
+            "must be ten waits or fewer",
+        );
         refuse_if(self.naming.probes_max == 0, "naming.probes_max", "must be above 0");
         if let Err(error) = self.log.filter.parse::<tracing_subscriber::filter::targets::Targets>()
             && self.log.filter.parse::<tracing_subscriber::EnvFilter>().is_err()
         {
             refuse_if(true, "log.filter", &error.to_string());
         }
+        wrong.extend(self.tls.check());
         wrong
     }
 
@@ -172,8 +204,15 @@ impl Settings {
         if self.force_open {
             warnings.push("force_open is set: lists may be short until clients have beaten again".to_owned());
         }
+        warnings.extend(self.tls.warnings());
         warnings
     }
+}
+
+/// Whether two listeners cannot both be bound. The system finds a free port for 0.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && same_ip
 }
 
 #[cfg(test)]
@@ -206,8 +245,34 @@ mod tests {
             refused(|s| s.push.subscription_kept_ms = 10_000),
             ["push.subscription_kept_ms"]
         );
-        assert_eq!(refused(|s| s.listen.set_port(65_000)), ["listen"]);
+        assert_eq!(refused(|s| s.listen.set_port(65_000)), ["listen", "listen"]);
         assert_eq!(refused(|s| s.log.filter = "a=b=c".to_owned()), ["log.filter"]);
+    }
+
+    #[test]
+    fn doors_on_the_same_port_are_refused() {
+        let at = |text: &str| Some(text.parse().unwrap());
+        assert_eq!(refused(|s| s.grpc.listen = at("127.0.0.1:8848")), ["grpc.listen"]);
+        assert_eq!(refused(|s| s.grpc.listen = at("127.0.0.1:9849")), ["grpc.listen"]);
+        assert_eq!(refused(|s| s.grpc.listen = at("0.0.0.0:9849")), ["grpc.listen"]);
+        assert_eq!(refused(|s| s.grpc.listen = at("127.0.0.2:9849")), [""; 0]);
+        assert_eq!(refused(|s| s.peer_listen = at("127.0.0.1:9848")), ["peer_listen"]);
+        assert_eq!(refused(|s| s.peer_listen = at("127.0.0.1:8848")), ["peer_listen"]);
+        assert_eq!(refused(|s| s.listen.set_port(0)), [""; 0]);
+    }
+
+    #[test]
+    fn without_room_for_the_grpc_port_it_must_be_given() {
+        let listen_alone = |s: &mut Settings| {
+            s.listen.set_port(64_536);
+            s.peer_listen = "127.0.0.1:9849".parse().ok();
+        };
+        assert_eq!(refused(listen_alone), ["listen"]);
+        let given = |s: &mut Settings| {
+            listen_alone(s);
+            s.grpc.listen = "127.0.0.1:9848".parse().ok();
+        };
+        assert_eq!(refused(given), [""; 0]);
     }
 
     #[test]

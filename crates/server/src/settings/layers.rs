@@ -11,7 +11,17 @@ use std::path::{Path, PathBuf};
 const ENVIRONMENT_PREFIX: &str = "MUSTER_";
 /// Variables with the prefix that are no settings: `MUSTER_CONFIG` names the file, `MUSTER_BIN` the program that tests start,
 /// the others are flags of the operator's commands.
-const ENVIRONMENT_NOT_SETTINGS: [&str; 6] = ["BIN", "CONFIG", "SERVER", "NAMESPACE", "GROUP", "OUTPUT"];
+const ENVIRONMENT_NOT_SETTINGS: [&str; 9] = [
+    "BIN",
+    "CONFIG",
+    "SERVER",
+    "NAMESPACE",
+    "GROUP",
+    "OUTPUT",
+    "CA",
+    "CLIENT_CERTIFICATE",
+    "CLIENT_KEY",
+];
 
 /// Why a node does not start with the settings it was given.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 /// Peers answer each other at the main port + 1001, as Nacos's do.
 pub(super) const PEER_PORT_OFFSET: u16 = 1001;
+/// gRPC clients are told the main port and add 1000.
+pub(crate) const GRPC_PORT_OFFSET: u16 = 1000;
 
 /// Why a text is not a list of members.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

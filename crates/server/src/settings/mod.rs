@@ -9,13 +9,16 @@ mod member_list;
 mod parts;
 mod print;
 mod section;
+mod tls;
 mod tree;
 
 pub use check::Problem;
 pub use layers::{Layers, LoadError};
+pub(crate) use member_list::GRPC_PORT_OFFSET;
 pub use member_list::{MemberList, MemberListError};
 pub use print::{config_page, print_effective};
+pub use tls::{TlsMode, TlsSettings};
 pub use tree::{
-    EphemeralSettings, HttpSettings, LogFormat, LogSettings, MembershipSettings, NamingSettings, PersistentSettings,
-    PushSettings, RaftSettings, RaftSync, Settings, ShutdownSettings, UdpSettings,
+    EphemeralSettings, GrpcSettings, HttpSettings, LogFormat, LogSettings, MembershipSettings, NamingSettings,
+    PersistentSettings, PushSettings, RaftSettings, RaftSync, Settings, ShutdownSettings, UdpSettings,
 };

@@ -1,7 +1,8 @@
 //! From the tree to the crates' own configurations.
 
-use super::member_list::PEER_PORT_OFFSET;
+use super::member_list::{GRPC_PORT_OFFSET, PEER_PORT_OFFSET};
 use super::{RaftSync, Settings};
+use muster_api::tls::Tls;
 use muster_model::{Member, MemberId};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -21,14 +22,21 @@ impl Settings {
 
     /// Where the other members are answered.
     pub fn peer_listen(&self) -> SocketAddr {
-        self.peer_listen.unwrap_or_else(|| {
-            let port = match self.listen.port() {
-                0 => 0,
-                // `check` has refused what would overflow.
-                main => main.saturating_add(PEER_PORT_OFFSET),
-            };
-            SocketAddr::new(self.listen.ip(), port)
-        })
+        self.peer_listen.unwrap_or_else(|| self.above_listen(PEER_PORT_OFFSET))
+    }
+
+    /// Where gRPC clients are answered.
+    pub fn grpc_listen(&self) -> SocketAddr {
+        self.grpc.listen.unwrap_or_else(|| self.above_listen(GRPC_PORT_OFFSET))
+    }
+
+    fn above_listen(&self, offset: u16) -> SocketAddr {
+        let port = match self.listen.port() {
+            0 => 0,
+            // `check` has refused what would overflow.
+            main => main.saturating_add(offset),
+        };
+        SocketAddr::new(self.listen.ip(), port)
     }
 
     /// This node as the members list has it; standalone: as it listens, where "all addresses" is told to others as
@@ -67,15 +75,28 @@ impl Settings {
             })
     }
 
-    pub fn http(&self) -> muster_api::http::Config {
+    /// Places and certificates are found at the start, and come from there.
+    pub fn http(&self, connections_max: usize, tls: Option<Tls>) -> muster_api::http::Config {
         muster_api::http::Config {
             listen: self.listen,
             prefix: self.http.prefix.clone(),
             body_bytes_max: self.http.body_bytes_max,
-            connections_max: self.http.connections_max,
+            connections_max,
             write_timeout: ms(self.http.write_timeout_ms),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             standalone: self.standalone(),
+            tls,
+        }
+    }
+
+    /// As [`Settings::http`].
+    pub fn grpc(&self, connections_max: usize, tls: Option<Tls>) -> muster_api::grpc::Config {
+        muster_api::grpc::Config {
+            listen: self.grpc_listen(),
+            connections_max,
+            message_bytes_max: self.grpc.message_bytes_max,
+            write_timeout: ms(self.grpc.write_timeout_ms),
+            tls,
         }
     }
 
@@ -138,8 +159,10 @@ impl Settings {
             merge_min: ms(self.push.merge_min_ms),
             merge_max: ms(self.push.merge_max_ms),
             retries: self.push.retries_ms.iter().copied().map(ms).collect(),
+            stream_retries: self.push.stream_retries_ms.iter().copied().map(ms).collect(),
             subscription_kept: ms(self.push.subscription_kept_ms),
             subscriptions_max: self.push.subscriptions_max,
+            ..Default::default()
         }
     }
 
@@ -166,6 +189,19 @@ mod tests {
         assert_eq!(founders[0].client_address, "127.0.0.1:9000");
         assert_eq!(founders[0].peer_address, "127.0.0.1:10001");
         assert_eq!(settings.peer_listen().to_string(), "0.0.0.0:10001");
+    }
+
+    #[test]
+    fn grpc_clients_are_answered_1000_above_the_main_port() {
+        let mut settings = Settings {
+            listen: "0.0.0.0:8858".parse().unwrap(),
+            ..Settings::default()
+        };
+        assert_eq!(settings.grpc_listen().to_string(), "0.0.0.0:9858");
+        settings.listen.set_port(0);
+        assert_eq!(settings.grpc_listen().port(), 0, "the system gives both");
+        settings.grpc.listen = Some("10.0.0.1:7000".parse().unwrap());
+        assert_eq!(settings.grpc_listen().to_string(), "10.0.0.1:7000");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::section::Field;
 use super::tree::*;
-use super::{Layers, Settings};
+use super::{Layers, Settings, TlsSettings};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -14,6 +14,8 @@ fn sections() -> Vec<(&'static str, &'static [&'static str], &'static [Field])> 
     sections![
         "": Settings,
         "http": HttpSettings,
+        "grpc": GrpcSettings,
+        "tls": TlsSettings,
         "udp": UdpSettings,
         "raft": RaftSettings,
         "persistent": PersistentSettings,

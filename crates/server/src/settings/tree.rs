@@ -1,6 +1,7 @@
 //! The tree of settings as a person writes it.
 
 use super::MemberList;
+use super::TlsSettings;
 use super::section::section;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -58,6 +59,8 @@ section! {
         /// How long a node without a Raft leader waits before it opens with the persistent instances it has on disk.
         leader_wait_ms: u64 = 10_000,
         http: HttpSettings = HttpSettings::default(),
+        grpc: GrpcSettings = GrpcSettings::default(),
+        tls: TlsSettings = TlsSettings::default(),
         udp: UdpSettings = UdpSettings::default(),
         raft: RaftSettings = RaftSettings::default(),
         persistent: PersistentSettings = PersistentSettings::default(),
@@ -81,6 +84,23 @@ section! {
         connections_max: usize = 50_000,
         /// The longest a persistent write is waited for before it is answered with "no leader" or "outcome unknown".
         write_timeout_ms: u64 = 5_000,
+    }
+}
+
+section! {
+    /// The gRPC door, for Nacos 2.x and 3.x clients.
+    GrpcSettings {
+        /// Where they are answered; unset: the address of `listen` with its port + 1000, where clients look for it. Nacos
+        /// moves that distance by `nacos.server.grpc.port.offset`, and so do clients.
+        listen: Option<SocketAddr> = None,
+        /// Open connections; more are closed at once. A client holds one as long as it lives.
+        connections_max: usize = 50_000,
+        /// The longest message of a client; longer ones end its connection. Nacos:
+        /// `nacos.remote.server.grpc.sdk.max-inbound-message-size`.
+        message_bytes_max: usize = 10 * 1024 * 1024,
+        /// The longest a persistent write is waited for before it is answered with "no leader" or "outcome unknown".
+        /// Clients wait 3 s, all their tries together.
+        write_timeout_ms: u64 = 2_500,
     }
 }
 
@@ -160,9 +180,11 @@ section! {
         merge_min_ms: u64 = ms(muster_push::Config::default().merge_min),
         /// How far that wait grows while a storm lasts.
         merge_max_ms: u64 = ms(muster_push::Config::default().merge_max),
-        /// Waits before each further try of a push that was not acknowledged.
+        /// Waits before each further try of a push by UDP that was not acknowledged.
         retries_ms: Vec<u64> = muster_push::Config::default().retries.into_iter().map(ms).collect(),
-        /// How long a subscription lives after its last poll or ack; at least 90 s.
+        /// The same of a push to a gRPC client.
+        stream_retries_ms: Vec<u64> = muster_push::Config::default().stream_retries.into_iter().map(ms).collect(),
+        /// How long a UDP client's subscription lives after its last poll or ack; at least 90 s.
         subscription_kept_ms: u64 = ms(muster_push::Config::default().subscription_kept),
         /// Subscriptions kept on this node; clients above that poll.
         subscriptions_max: usize = muster_push::Config::default().subscriptions_max,
@@ -194,6 +216,8 @@ section! {
     /// The end of the day: the longest each step of a graceful stop may take. Together they should stay below the time
     /// after which the supervisor kills (Kubernetes: 30 s, systemd: 90 s).
     ShutdownSettings {
+        /// gRPC clients are asked to go to another member that is ready, a few at a time.
+        grpc_ms: u64 = 5_000,
         /// Requests under way are finished.
         http_ms: u64 = 5_000,
         /// Pushes that are due are sent.

@@ -12,3 +12,17 @@ pub struct Any {
     #[prost(bytes = "bytes", tag = "2")]
     pub value: Bytes,
 }
+
+/// A message as a payload. Servers set nothing but type and body.
+pub fn payload(type_name: &str, json: Bytes) -> Payload {
+    Payload {
+        metadata: Some(Metadata {
+            r#type: type_name.to_owned(),
+            ..Metadata::default()
+        }),
+        body: Some(Any {
+            type_url: String::new(),
+            value: json,
+        }),
+    }
+}

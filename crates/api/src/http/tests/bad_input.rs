@@ -4,7 +4,7 @@ use super::rig::{BODY_BYTES_MAX, Rig};
 use muster_model::Kind;
 
 /// What the stores hold, as one text.
-async fn state(rig: &Rig) -> String {
+pub(super) async fn state(rig: &Rig) -> String {
     let names = rig.call("GET", "/v1/ns/service/names").await.body;
     let instances = rig
         .call("GET", "/v3/admin/muster/instances?serviceName=kept")

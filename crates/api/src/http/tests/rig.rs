@@ -10,7 +10,7 @@ use muster_transport::memory::Network;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 pub(super) const JAVA: &str = "Nacos-Java-Client:v1.4.6";
@@ -144,6 +144,7 @@ impl Rig {
             write_timeout: Duration::from_secs(3),
             version: "0.1.0".to_owned(),
             standalone: false,
+            tls: None,
         };
         change(&mut config);
         let server = HttpServer::bind(config, clock).await.unwrap();
@@ -224,7 +225,7 @@ impl Drop for Rig {
 }
 
 /// One answer, by its content length; none if the connection ends first.
-pub(super) async fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
+pub(super) async fn read_answer(stream: &mut (impl AsyncRead + Unpin)) -> Option<Answer> {
     let mut bytes = Vec::new();
     let head_end = loop {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {

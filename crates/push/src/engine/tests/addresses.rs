@@ -1,182 +1,7 @@
+//! The rules where the target is an address, and those that hold for every target.
+
 use super::*;
-use muster_model::{GroupName, Host, Instance, InstanceKey, Kind, NamespaceId, Renders, ServiceName};
-use muster_runtime::Clock;
-use proptest::prelude::*;
 use std::collections::BTreeMap;
-
-fn service(name: &str) -> ServiceKey {
-    ServiceKey::new(
-        NamespaceId::public(),
-        GroupName::default_group(),
-        ServiceName::parse(name).unwrap(),
-    )
-}
-
-fn snapshot(service: &ServiceKey, revision: u64, instances: usize) -> Arc<ServiceSnapshot> {
-    let one = Arc::new(Instance::new(
-        InstanceKey::new(Host::parse("10.0.0.1").unwrap(), 80),
-        Kind::Ephemeral,
-    ));
-    Arc::new(ServiceSnapshot {
-        key: service.clone(),
-        revision,
-        stamp_ms: revision,
-        exists: true,
-        instances: (0..instances).map(|_| one.clone()).collect(),
-        settings: Arc::default(),
-        trace: None,
-        renders: Renders::default(),
-    })
-}
-
-fn target(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
-}
-
-fn subscription(service: &ServiceKey, port: u16) -> SubscriptionKey {
-    SubscriptionKey {
-        service: service.clone(),
-        clusters: "".into(),
-        target: target(port),
-    }
-}
-
-fn info() -> SubscriptionInfo {
-    SubscriptionInfo {
-        agent: "Nacos-Java-Client:v1.4.6".into(),
-        app: "unknown".into(),
-        datagram_bytes_max: 65_507,
-    }
-}
-
-/// An engine, the stores it would ask, and a clock that stands still until told.
-struct World {
-    engine: Engine,
-    now: Instant,
-    newest: HashMap<ServiceKey, Arc<ServiceSnapshot>>,
-    next_token: u64,
-    /// Tokens shared by the deliveries of one list, as the door hands them out.
-    tokens: HashMap<(ServiceKey, u64, Box<str>), u64>,
-}
-
-impl World {
-    fn new() -> Self {
-        let mut world = Self::closed();
-        world.engine.set_allowed(true);
-        world
-    }
-
-    fn closed() -> Self {
-        Self {
-            engine: Engine::new(Config::default().bounded()),
-            now: Clock::system().now(),
-            newest: HashMap::new(),
-            next_token: 1,
-            tokens: HashMap::new(),
-        }
-    }
-
-    fn list(&mut self, service: &ServiceKey) -> Arc<ServiceSnapshot> {
-        self.newest
-            .entry(service.clone())
-            .or_insert_with(|| snapshot(service, 1, 1))
-            .clone()
-    }
-
-    /// A poll, answered with the newest list.
-    fn poll(&mut self, key: &SubscriptionKey) -> Subscribed {
-        let seen = Mark::of(&self.list(&key.service));
-        match self.engine.renew(key, &info(), seen, self.now) {
-            Some(answer) => answer,
-            None => self.engine.add(key.clone(), info(), seen, self.now).unwrap(),
-        }
-    }
-
-    fn set_list(&mut self, service: &ServiceKey, instances: usize) {
-        let revision = self.list(service).revision + 1;
-        self.newest
-            .insert(service.clone(), snapshot(service, revision, instances));
-        self.engine.changed(service, 1, self.now);
-    }
-
-    fn change(&mut self, service: &ServiceKey) {
-        self.set_list(service, 1);
-    }
-
-    fn pass(&mut self, millis: u64) {
-        self.now += Duration::from_millis(millis);
-    }
-
-    /// Carries out what is due; the network says `outcome` to all of it.
-    fn sent_as(&mut self, outcome: Handed) -> Vec<Try> {
-        let mut sent = Vec::new();
-        loop {
-            let due = self.engine.due(64, self.now);
-            for (id, service) in &due.tries {
-                let newest = self.list(service);
-                let (tokens, next) = (&mut self.tokens, &mut self.next_token);
-                let token = |list: &ServiceSnapshot, clusters: &str| {
-                    *tokens
-                        .entry((list.key.clone(), list.revision, clusters.into()))
-                        .or_insert_with(|| {
-                            *next += 1;
-                            *next
-                        })
-                };
-                if let Some(tried) = self.engine.begin(*id, &newest, token, self.now) {
-                    self.engine.handed(&tried, outcome, self.now);
-                    sent.push(tried);
-                }
-            }
-            self.check();
-            if !due.more {
-                return sent;
-            }
-        }
-    }
-
-    fn sent(&mut self) -> Vec<Try> {
-        self.sent_as(Handed::Sent)
-    }
-
-    fn ack(&mut self, tried: &Try) -> bool {
-        let acked = self
-            .engine
-            .acked(tried.delivery.token, tried.delivery.key.target, self.now);
-        self.check();
-        acked
-    }
-
-    /// What must hold between any two calls.
-    fn check(&self) {
-        let engine = &self.engine;
-        if engine.len() > 16 {
-            return; // Costs the square of it, and the rules are the same.
-        }
-        let tokens: usize = engine.subscriptions.values().map(|s| s.sent.len()).sum();
-        assert_eq!(engine.tokens.len(), tokens);
-        assert_eq!(engine.by_key.len(), engine.subscriptions.len());
-        assert_eq!(engine.expiries.len(), engine.subscriptions.len());
-        let of_addresses: usize = engine.addresses.values().map(|a| a.subscriptions.len()).sum();
-        let of_services: usize = engine.services.values().map(|s| s.subscriptions.len()).sum();
-        assert_eq!((of_addresses, of_services), (engine.len(), engine.len()));
-        assert!(engine.merges.len() <= engine.services.len());
-        for (id, subscription) in &engine.subscriptions {
-            assert!(!subscription.told.is_newer_than(subscription.shown));
-            assert!(subscription.sent.len() <= engine.config.retries.len() + 1);
-            let waits = engine.ack_waits.iter().filter(|(_, waiting)| waiting == id).count();
-            match subscription.in_flight {
-                Some(_) if !subscription.queued => assert_eq!(waits, 1),
-                Some(_) => assert!(waits <= 1),
-                None => assert_eq!(waits, 0),
-            }
-        }
-    }
-}
-
-fn revisions(sent: &[Try]) -> Vec<u64> {
-    sent.iter().map(|tried| tried.delivery.snapshot.revision).collect()
-}
 
 #[test]
 fn a_change_of_a_quiet_service_goes_out_in_the_same_moment() {
@@ -503,11 +328,9 @@ fn a_subscription_lives_90_seconds_after_its_last_poll_or_ack_and_leaves_nothing
     world.change(&a);
     assert_eq!(world.sent().len(), 1);
     world.pass(2);
-    assert_eq!(world.engine.due(64, world.now).abandoned, [a]);
-    let engine = &world.engine;
-    assert_eq!((engine.len(), engine.in_flight()), (0, 0));
-    assert!(engine.by_key.is_empty() && engine.services.is_empty() && engine.addresses.is_empty());
-    assert!(engine.tokens.is_empty() && engine.merges.is_empty() && engine.expiries.is_empty());
+    world.engine.due(64, world.now);
+    assert_eq!(world.engine.take_abandoned(), [a]);
+    world.check_empty();
 }
 
 #[test]
@@ -528,14 +351,14 @@ fn nothing_piles_up_while_pushing_is_forbidden_and_subscribers_come_and_go() {
 fn an_address_may_subscribe_to_ten_thousand_services_and_no_more() {
     let mut world = World::new();
     let seen = Mark::of(&snapshot(&service("a"), 1, 0));
-    for n in 0..SERVICES_PER_ADDRESS_MAX {
+    for n in 0..SERVICES_PER_RECIPIENT_MAX {
         let key = subscription(&service(&format!("s{n}")), 1);
         assert!(world.engine.add(key, info(), seen, world.now).is_some());
     }
     let further = subscription(&service("further"), 1);
     assert_eq!(world.engine.add(further.clone(), info(), seen, world.now), None);
     let elsewhere = SubscriptionKey {
-        target: target(2),
+        target: Target::Udp(target(2)),
         ..further
     };
     assert!(world.engine.add(elsewhere, info(), seen, world.now).is_some());
@@ -640,7 +463,7 @@ fn a_dead_half_neither_slows_the_live_half_nor_makes_anything_grow() {
             world.change(&a);
         }
         for tried in world.sent() {
-            let port = tried.delivery.key.target.port() - 1;
+            let port = tried.delivery.key.target.address().port() - 1;
             if lives(port) {
                 has.insert(port, tried.delivery.snapshot.revision);
                 acks.push_back((world.now + Duration::from_millis(2), port, tried));
@@ -667,189 +490,6 @@ fn a_dead_half_neither_slows_the_live_half_nor_makes_anything_grow() {
     );
     assert_eq!(world.engine.len(), usize::from(SUBSCRIBERS));
     assert!(world.engine.tokens.len() <= 4 * usize::from(SUBSCRIBERS));
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Change(usize),
-    Poll(usize),
-    Pass(u64),
-    /// The n-th datagram or ack on its way arrives; it stays there for a second copy if told so.
-    Arrive {
-        nth: usize,
-        again: bool,
-    },
-    Lose(usize),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        3 => (0_usize..2).prop_map(Step::Change),
-        2 => (0_usize..4).prop_map(Step::Poll),
-        3 => (1_u64..2_000).prop_map(Step::Pass),
-        4 => (any::<usize>(), any::<bool>()).prop_map(|(nth, again)| Step::Arrive { nth, again }),
-        2 => any::<usize>().prop_map(Step::Lose),
-    ]
-}
-
-#[derive(Clone, Debug)]
-enum OnItsWay {
-    Datagram(Arc<SubscriptionKey>, u64, u64),
-    Ack(SocketAddr, u64),
-}
-
-/// Real enough clients behind a network that loses, doubles and reorders.
-struct Net {
-    world: World,
-    services: Vec<ServiceKey>,
-    keys: Vec<SubscriptionKey>,
-    on_its_way: Vec<OnItsWay>,
-    last_sent: HashMap<SubscriptionKey, u64>,
-    /// The newest revision each subscriber has heard.
-    heard: HashMap<SubscriptionKey, u64>,
-    acked: HashMap<SubscriptionKey, u64>,
-}
-
-impl Net {
-    fn new() -> Self {
-        let services = vec![service("a"), service("b")];
-        let keys = (0..4)
-            .map(|n| subscription(&services[n % 2], 1 + n as u16 / 2))
-            .collect();
-        Self {
-            world: World::new(),
-            services,
-            keys,
-            on_its_way: Vec::new(),
-            last_sent: HashMap::new(),
-            heard: HashMap::new(),
-            acked: HashMap::new(),
-        }
-    }
-
-    fn send(&mut self) {
-        for tried in self.world.sent() {
-            let (key, revision) = (&tried.delivery.key, tried.delivery.snapshot.revision);
-            let last = self.last_sent.insert(SubscriptionKey::clone(key), revision);
-            assert!(
-                last.is_none_or(|last| last <= revision),
-                "an older list followed a newer"
-            );
-            assert!(
-                self.acked.get(&**key).is_none_or(|acked| *acked < revision),
-                "an acked list was sent"
-            );
-            self.on_its_way
-                .push(OnItsWay::Datagram(key.clone(), revision, tried.delivery.token));
-        }
-    }
-
-    fn arrive(&mut self, arriving: OnItsWay) {
-        match arriving {
-            OnItsWay::Datagram(key, revision, token) => {
-                let heard = self.heard.entry(SubscriptionKey::clone(&key)).or_default();
-                *heard = (*heard).max(revision);
-                self.on_its_way.push(OnItsWay::Ack(key.target, token));
-            }
-            OnItsWay::Ack(from, token) => {
-                let of = |(_, service_revision, _): &(ServiceKey, u64, Box<str>)| *service_revision;
-                let carried = self
-                    .world
-                    .tokens
-                    .iter()
-                    .find(|(_, issued)| **issued == token)
-                    .map(|(k, _)| k.clone());
-                if self.world.engine.acked(token, from, self.world.now)
-                    && let Some(carried) = carried
-                {
-                    let key = SubscriptionKey {
-                        service: carried.0.clone(),
-                        clusters: "".into(),
-                        target: from,
-                    };
-                    let acked = self.acked.entry(key).or_default();
-                    *acked = (*acked).max(of(&carried));
-                }
-                self.world.check();
-            }
-        }
-    }
-
-    fn step(&mut self, step: Step) {
-        match step {
-            Step::Change(n) => {
-                let service = self.services[n].clone();
-                self.world.change(&service);
-            }
-            Step::Poll(n) => {
-                let key = self.keys[n].clone();
-                self.world.poll(&key);
-                let told = self.world.list(&key.service).revision;
-                let heard = self.heard.entry(key).or_default();
-                *heard = (*heard).max(told);
-            }
-            Step::Pass(millis) => self.world.pass(millis),
-            Step::Arrive { nth, again } if !self.on_its_way.is_empty() => {
-                let nth = nth % self.on_its_way.len();
-                let arriving = self.on_its_way[nth].clone();
-                if !again {
-                    self.on_its_way.remove(nth);
-                }
-                self.arrive(arriving);
-            }
-            Step::Lose(nth) if !self.on_its_way.is_empty() => {
-                self.on_its_way.remove(nth % self.on_its_way.len());
-            }
-            Step::Arrive { .. } | Step::Lose(_) => {}
-        }
-        self.send();
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
-
-    #[test]
-    fn every_subscriber_converges_on_the_newest_whatever_was_lost_doubled_or_reordered(
-        steps in proptest::collection::vec(step(), 1..120)
-    ) {
-        let mut net = Net::new();
-        for n in 0..4 {
-            net.step(Step::Poll(n));
-        }
-        for step in steps {
-            net.step(step);
-        }
-        // Then the network heals; clients go on polling every 10 s.
-        net.on_its_way.clear();
-        for _ in 0..3 {
-            for n in 0..4 {
-                net.step(Step::Poll(n));
-            }
-            for _ in 0..200 {
-                while let Some(arriving) = net.on_its_way.pop() {
-                    net.arrive(arriving);
-                    net.send();
-                }
-                net.step(Step::Pass(50));
-            }
-        }
-        for key in &net.keys {
-            prop_assert_eq!(net.heard[key], net.world.list(&key.service).revision);
-        }
-        prop_assert_eq!(net.world.engine.in_flight(), 0);
-        // And once healed, a change reaches everybody without a poll.
-        net.step(Step::Change(0));
-        net.step(Step::Change(1));
-        while let Some(arriving) = net.on_its_way.pop() {
-            net.arrive(arriving);
-            net.send();
-        }
-        net.step(Step::Pass(1_000));
-        for key in &net.keys {
-            prop_assert_eq!(net.heard[key], net.world.list(&key.service).revision);
-        }
-    }
 }
 
 #[test]

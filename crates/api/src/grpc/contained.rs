@@ -1,0 +1,38 @@
+//! Panics that end one call and nothing else.
+
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+#[derive(Debug)]
+pub(super) struct Panicked;
+
+/// Runs `task` to its end; a panic in it ends it alone.
+pub(super) async fn contained<F: Future>(task: F) -> Result<F::Output, Panicked> {
+    let mut task = pin!(task);
+    poll_fn(|context| {
+        // What a panic leaves half done is the call's own; shared state is behind locks that hold for a few lines.
+        match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context))) {
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(_) => Poll::Ready(Err(Panicked)),
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_the_call_and_not_its_connection() {
+        let ended = contained(async {
+            tokio::task::yield_now().await;
+            panic!("on purpose")
+        });
+        assert!(matches!(ended.await, Err::<(), _>(Panicked)));
+        assert!(matches!(contained(async { 7 }).await, Ok(7)));
+    }
+}

@@ -1,0 +1,209 @@
+//! All connections of this node, and what they share.
+
+use super::Config;
+use super::connection::Connection;
+use super::frame::Budget;
+use super::life::{EndReason, Left, StreamNo};
+use super::messages::Watches;
+use crate::metrics::{GRPC_CONNECTIONS, grpc_ended};
+use muster_model::{ConnectionId, Principal};
+use muster_naming::{Context, Naming};
+use muster_push::Push;
+use muster_runtime::{Clock, Tasks};
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// Bytes of messages that have arrived in part, over all connections: 25 of the longest at once.
+const PARTIAL_BYTES_MAX: usize = 256 << 20;
+
+/// A node found ready is believed to be so for this long; one that is not is asked at every request.
+const READY_BELIEVED_MS: u64 = 100;
+
+/// What was given when the node had loaded its state.
+pub(super) struct Behind {
+    pub(super) naming: Naming,
+    pub(super) push: Push,
+}
+
+pub(super) struct Hall {
+    pub(super) config: Config,
+    pub(super) clock: Clock,
+    pub(super) budget: Arc<Budget>,
+    behind: OnceLock<Behind>,
+    /// Since the door runs.
+    watches: OnceLock<Watches>,
+    began: Instant,
+    /// Milliseconds since `began`.
+    ready_until_ms: AtomicU64,
+    /// Written when a transport comes or goes, read for every push.
+    connections: RwLock<HashMap<ConnectionId, Arc<Connection>>>,
+    last_id: AtomicU64,
+    last_since_ms: AtomicU64,
+    leaving: AtomicBool,
+}
+
+impl Hall {
+    pub(super) fn new(config: Config, clock: Clock) -> Self {
+        Self {
+            config,
+            budget: Arc::new(Budget::new(PARTIAL_BYTES_MAX)),
+            behind: OnceLock::new(),
+            watches: OnceLock::new(),
+            began: clock.now(),
+            ready_until_ms: AtomicU64::new(0),
+            connections: RwLock::new(HashMap::new()),
+            last_id: AtomicU64::new(0),
+            last_since_ms: AtomicU64::new(0),
+            leaving: AtomicBool::new(false),
+            clock,
+        }
+    }
+
+    pub(super) fn open(&self, behind: Behind) {
+        if self.behind.set(behind).is_err() {
+            tracing::error!("the gRPC door was opened twice");
+        }
+    }
+
+    /// The door runs: what watches outlive their calls belongs to `tasks`.
+    pub(super) fn begin(&self, tasks: Tasks) {
+        self.watches.get_or_init(|| Watches::new(tasks));
+    }
+
+    /// # Panics
+    /// Before [`Hall::begin`]; there are no connections then.
+    pub(super) fn watches(&self) -> &Watches {
+        self.watches.get().expect("the door runs before there are calls")
+    }
+
+    /// What answers, once the node serves; nothing while it starts, leaves, or has lost what it needs.
+    pub(super) fn serving(&self) -> Option<&Behind> {
+        let behind = self.behind.get()?;
+        let now_ms = self.clock.now().saturating_duration_since(self.began).as_millis() as u64;
+        if now_ms < self.ready_until_ms.load(Ordering::Relaxed) {
+            return Some(behind);
+        }
+        if !behind.naming.readiness().ready {
+            return None;
+        }
+        self.ready_until_ms.store(now_ms + READY_BELIEVED_MS, Ordering::Relaxed);
+        Some(behind)
+    }
+
+    /// No further connections are taken.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// A place for a transport; none when all are taken or the node leaves.
+    pub(super) fn enter(self: &Arc<Self>, peer: SocketAddr) -> Option<Entered> {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        if self.leaving.load(Ordering::Relaxed) {
+            return None;
+        }
+        // Grows strictly, so that a name is never given twice, though clocks go back and ports are used again.
+        let wall_ms = self.clock.wall_ms();
+        let last = self
+            .last_since_ms
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(wall_ms.max(last + 1)))
+            .expect("the closure always answers");
+        let since_ms = wall_ms.max(last + 1);
+        let mut connections = self.connections.write();
+        if connections.len() >= self.config.connections_max {
+            return None;
+        }
+        let id = ConnectionId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
+        let connection = Arc::new(Connection::new(id, peer, since_ms, self.clock.clone()));
+        connections.insert(id, connection.clone());
+        GRPC_CONNECTIONS.set(connections.len() as i64);
+        Some(Entered {
+            hall: self.clone(),
+            connection,
+            reason: EndReason::Closed,
+        })
+    }
+
+    pub(super) fn get(&self, id: ConnectionId) -> Option<Arc<Connection>> {
+        self.connections.read().get(&id).cloned()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Connection>> {
+        self.connections.read().values().cloned().collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.connections.read().len()
+    }
+
+    /// A request of a client without a name.
+    pub(super) fn context(&self, received: Instant) -> Context {
+        Context {
+            principal: Principal::Anonymous,
+            received,
+            deadline: received + self.config.write_timeout,
+        }
+    }
+
+    /// A stream is gone. What naming holds for a connection goes with its last stream of naming; while another one is
+    /// left, nobody can tell whose it is.
+    pub(super) fn stream_ended(&self, connection: &Connection, number: StreamNo) {
+        if connection.stream_ended(number) != Left::NoNaming {
+            return;
+        }
+        if let Some(behind) = self.behind.get() {
+            let context = self.context(self.clock.now());
+            for (service, instances) in behind.naming.published_by(connection.id) {
+                if let Some(instance) = instances.first() {
+                    behind.naming.withdraw(&context, connection.id, &service, &instance.key);
+                }
+            }
+            behind.push.end(connection.id);
+        }
+        self.watches().ended(connection.id);
+    }
+
+    /// Looks at every connection once, and ends those that are not to go on.
+    pub(super) fn look(&self, close_within: Duration) {
+        let now = self.clock.now();
+        for connection in self.all() {
+            if let Some(reason) = connection.look(now) {
+                tracing::info!(connection = %connection.name, reason = reason.label(), "ending a connection");
+                connection.close(reason, close_within);
+            }
+        }
+    }
+}
+
+/// A transport's place. Given back, the connection is gone: at once, and also if its task panics.
+pub(super) struct Entered {
+    hall: Arc<Hall>,
+    pub(super) connection: Arc<Connection>,
+    pub(super) reason: EndReason,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let id = self.connection.id;
+        {
+            let mut connections = self.hall.connections.write();
+            connections.remove(&id);
+            if connections.len() * 4 < connections.capacity() {
+                let room = connections.len() * 2;
+                connections.shrink_to(room);
+            }
+            GRPC_CONNECTIONS.set(connections.len() as i64);
+        }
+        let reason = self.connection.ended().unwrap_or(self.reason);
+        grpc_ended(reason);
+        if let Some(behind) = self.hall.behind.get() {
+            behind.naming.connection_ended(id);
+        }
+        if let Some(watches) = self.hall.watches.get() {
+            watches.ended(id);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Sending clients to other nodes.
+
+use super::rig::Rig;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tonic::Code;
+
+#[tokio::test]
+async fn every_client_is_named_another_node_and_then_closed() {
+    let rig = Rig::open().await;
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        clients.push(rig.java().await);
+    }
+    let servers: Vec<SocketAddr> = ["10.0.0.2:8848", "10.0.0.3:8858"]
+        .map(|text| text.parse().unwrap())
+        .to_vec();
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let draining = rig.connections.drain(servers, Duration::from_secs(10));
+    let moving = async {
+        let mut named = Vec::new();
+        for (_, stream, info) in &mut clients {
+            let (name, json) = stream.next().await.unwrap();
+            assert_eq!(name, "ConnectResetRequest");
+            assert_eq!(json["connectionId"].as_str().unwrap(), info.name);
+            let text = |member: &str| json[member].as_str().unwrap().to_owned();
+            named.push(format!("{}:{}", text("serverIp"), text("serverPort")));
+        }
+        for (_, stream, _) in &mut clients {
+            assert_eq!(stream.try_next().await.unwrap_err().code(), Code::Unavailable);
+            assert!(begun.elapsed() >= Duration::from_secs(3));
+        }
+        named
+    };
+    let (named, ()) = futures_util::future::join(moving, draining).await;
+    let count = |server: &str| named.iter().filter(|named| *named == server).count();
+    assert_eq!((count("10.0.0.2:8848"), count("10.0.0.3:8858")), (3, 3));
+    assert!(rig.connections.is_empty() && begun.elapsed() <= Duration::from_secs(10));
+    let mut late = TcpStream::connect(rig.address).await.unwrap();
+    assert_eq!(late.read(&mut [0; 16]).await.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn draining_ends_in_time_though_clients_do_not_let_go() {
+    let rig = Rig::open().await;
+    let _silent = TcpStream::connect(rig.address).await.unwrap();
+    let (_client, _stream, _) = rig.java().await;
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    rig.connections.drain(Vec::new(), Duration::from_secs(2)).await;
+    assert!(begun.elapsed() <= Duration::from_millis(2_100));
+    rig.until("all are closed", |rig| rig.connections.is_empty()).await;
+}

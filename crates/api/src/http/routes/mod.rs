@@ -1,0 +1,32 @@
+//! The tables of all calls of Nacos's, by generation: routing goes by them, and so may a description of the interface.
+
+mod v1;
+mod v2;
+mod v3;
+
+use super::endpoint::Endpoint;
+
+/// All of them.
+pub(super) fn all() -> impl Iterator<Item = &'static Endpoint> {
+    [
+        v1::NAMING,
+        v1::OTHERS,
+        v2::NAMING,
+        v2::OTHERS,
+        v3::CLIENT,
+        v3::NAMING,
+        v3::CORE,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Why a call is never answered.
+const LOG_LEVEL: &str = "the log level is set where the node is started, not by HTTP";
+const MEMBERS: &str = "members are added and removed at /v3/admin/muster/cluster/members";
+const LOOKUP: &str = "members are found by the configuration and by Raft: there is no other lookup to change to";
+const RAFT: &str = "Raft is commanded at /v3/admin/muster/cluster: transfer-leader, members";
+const IDS: &str = "there are no id generators";
+const LOADER: &str = "connections are not moved by HTTP: a node that stops sends its clients elsewhere";
+const NAMESPACES: &str = "namespaces are not kept: one begins with its first service and ends with its last";
+const RESPONSIBLE: &str = "every node answers for every client: none is responsible for an address";
