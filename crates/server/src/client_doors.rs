@@ -58,7 +58,8 @@ impl ClientDoors {
             serving.await;
             stopped.begin();
         });
-        let serving = grpc.run(doors.stop.clone(), drain, tasks.clone());
+        // Half: closing what does not end takes a second more, and both doors close at once.
+        let serving = grpc.run(doors.stop.clone(), drain / 2, tasks.clone());
         let stopped = doors.grpc_stopped.clone();
         tasks.spawn("grpc", TaskKind::Critical, async move {
             serving.await;

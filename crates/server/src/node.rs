@@ -334,6 +334,9 @@ impl Parts for Node {
     }
 
     async fn move_grpc_clients(&self) {
+        if self.doors.connections.is_empty() {
+            return;
+        }
         let until = self.until(self.deadlines.grpc);
         let servers = others_to_go_to(&self.membership.view()).await;
         if servers.is_empty() {

@@ -34,7 +34,7 @@ pub use bound::{
 pub use checker::parse_checker;
 pub use form::Form;
 pub use instance_form::{InstanceForm, cluster_of, host_of, parse_instance, port_of, weight_of};
-pub use list::{ListFilter, grouped_name, host, instance_id, service_list, service_list_for_datagram};
+pub use list::{ListFilter, grouped_name, host, instance_id, service_hosts, service_list, service_list_for_datagram};
 pub use metadata_form::{BatchTarget, parse_batch_targets, parse_metadata};
 pub use parameter::{Parameter, ParameterKind, ParameterPlace};
 pub use refusal::Refusal;

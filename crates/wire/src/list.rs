@@ -50,6 +50,18 @@ pub fn grouped_name(service: &ServiceKey) -> impl fmt::Display + '_ {
     Grouped(service)
 }
 
+/// The hosts of that list alone, as an array.
+pub fn service_hosts(snapshot: &ServiceSnapshot, filter: &ListFilter<'_>) -> Vec<u8> {
+    let list = List::new(snapshot, filter, true);
+    let grouped = Grouped(&snapshot.key).to_string();
+    let shown: &str = if filter.bare_names {
+        snapshot.key.name().as_str()
+    } else {
+        &grouped
+    };
+    serde_json::to_vec(&Hosts { list: &list, shown }).expect("hosts have text keys and finite shapes")
+}
+
 /// One instance with all that a host in a list has, and its own health.
 pub fn host<'a>(service: &'a ServiceKey, instance: &'a Instance) -> impl Serialize + 'a {
     LoneHost { service, instance }

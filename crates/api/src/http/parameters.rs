@@ -4,7 +4,7 @@ use muster_wire::{GROUP, GROUPED_SERVICE, IP, NAMESPACE, PORT, Parameter, SERVIC
 
 pub(super) const PAGE: Parameter = Parameter::integer("pageNo", "number of the page, from 1").or("1");
 pub(super) const PAGE_SIZE_20: Parameter = Parameter::integer("pageSize", "rows of a page, 500 at most").or("20");
-pub(super) const PAGE_SIZE_100: Parameter = Parameter::integer("pageSize", "rows of a page, 500 at most").or("100");
+pub(super) const PAGE_SIZE_100: Parameter = Parameter::integer("pageSize", "rows of a page").or("100");
 /// A larger page is answered as one of this size; Nacos caps v2's there.
 pub(super) const PAGE_SIZE_MAX: usize = 500;
 

@@ -68,3 +68,6 @@ impl Unreadable {
         serde_json::from_slice(body).map_err(|error| Self(error.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests;

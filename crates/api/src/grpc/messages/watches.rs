@@ -81,6 +81,13 @@ impl Watches {
         initializing: bool,
     ) -> Result<(), Refused> {
         let mut watchers = self.watchers.lock();
+        if watchers
+            .get(&connection.id)
+            .is_some_and(|watcher| watcher.orders.is_closed())
+        {
+            // Its stream broke, and another one is there by now.
+            watchers.remove(&connection.id);
+        }
         let of_all: usize = watchers.values().map(|watcher| watcher.patterns.len()).sum();
         let watcher = watchers.get(&connection.id);
         let known = watcher.is_some_and(|watcher| watcher.patterns.contains(pattern.as_str()));

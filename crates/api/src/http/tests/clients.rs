@@ -1,8 +1,13 @@
 //! Clients, as v2 and v3 list them.
 
 use super::rig::{JAVA, Rig};
+use crate::grpc::{self, Connections, GrpcServer};
 use muster_model::Kind;
+use muster_push::{SubscriptionInfo, SubscriptionKey, Target};
+use muster_runtime::{TaskKind, Tasks};
+use muster_wire::grpc::{Any, Metadata, Payload};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 async fn rig() -> Rig {
     let rig = Rig::open().await;
@@ -144,4 +149,135 @@ async fn the_clients_of_a_service_are_listed_all_or_those_of_an_address() {
         v3("subscriber/list?serviceName=svc").await,
         json!([{"clientId": "10.0.0.9:5000#true", "appName": "shop", "agent": JAVA, "address": "10.0.0.9:5000"}])
     );
+}
+
+/// A client of the gRPC door: its only transport, set up as Java's does it.
+struct Connected {
+    _says: tokio::sync::mpsc::Sender<Payload>,
+    _hears: tonic::Streaming<Payload>,
+    _tasks: Tasks,
+    connections: Connections,
+}
+
+impl Connected {
+    /// A gRPC door with one client, which the HTTP door knows of.
+    async fn to(rig: &Rig) -> Self {
+        let config = grpc::Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            connections_max: 10,
+            message_bytes_max: 100_000,
+            write_timeout: Duration::from_secs(3),
+            tls: None,
+        };
+        let server = GrpcServer::bind(config, rig.bed.clock.clone()).await.unwrap();
+        let (address, connections) = (server.local_addr(), server.connections());
+        connections.open(rig.bed.naming.clone(), rig.bed.naming.push().clone());
+        let tasks = Tasks::new(rig.shutdown.clone());
+        let running = server.run(rig.shutdown.clone(), Duration::from_secs(1), tasks.clone());
+        tasks.spawn("grpc", TaskKind::Contained, running);
+        rig.opener.join_connections(connections.clone());
+        let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"));
+        let mut client = tonic::client::Grpc::new(channel.unwrap().connect().await.unwrap());
+        client.ready().await.unwrap();
+        let (says, said) = tokio::sync::mpsc::channel(1);
+        let setup = r#"{"headers":{},"clientVersion":"Nacos-Java-Client:v2.4.3","labels":{"module":"naming","AppName":"shop"},"abilityTable":{}}"#;
+        let payload = Payload {
+            metadata: Some(Metadata {
+                r#type: "ConnectionSetupRequest".to_owned(),
+                client_ip: "10.0.0.5".to_owned(),
+                ..Metadata::default()
+            }),
+            body: Some(Any {
+                type_url: String::new(),
+                value: setup.as_bytes().into(),
+            }),
+        };
+        says.send(payload).await.unwrap();
+        let hears = client
+            .streaming(
+                tonic::Request::new(tokio_stream::wrappers::ReceiverStream::new(said)),
+                "/BiRequestStream/requestBiStream".parse().unwrap(),
+                tonic_prost::ProstCodec::<Payload, Payload>::default(),
+            )
+            .await;
+        let mut hears = hears.unwrap().into_inner();
+        hears.message().await.unwrap().expect("an ack of the setup");
+        Self {
+            _says: says,
+            _hears: hears,
+            _tasks: tasks,
+            connections,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_a_client_and_what_it_publishes_is_not_its_addresses() {
+    let rig = rig().await;
+    let connected = Connected::to(&rig).await;
+    let connection = connected.connections.list().remove(0);
+    let service = muster_naming::testing::service("svc");
+    let instance = muster_naming::testing::instance("10.0.0.7:80", Kind::Ephemeral);
+    rig.bed
+        .naming
+        .publish(&rig.bed.context(), connection.id, &service, vec![instance])
+        .unwrap();
+    let key = SubscriptionKey {
+        service: muster_naming::testing::service("other"),
+        clusters: "".into(),
+        target: Target::Connection {
+            id: connection.id,
+            peer: connection.peer,
+        },
+    };
+    let info = SubscriptionInfo {
+        agent: "Nacos-Java-Client:v2.4.3".into(),
+        app: "shop".into(),
+        datagram_bytes_max: usize::MAX,
+    };
+    rig.bed.naming.subscribe(&rig.bed.context(), key, info);
+    let name = connection.name.as_str();
+    let ids = data(&rig, "/v2/ns/client/list").await;
+    let ids: Vec<&str> = ids.as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    let mut expected = ["10.0.0.1:80#true", "10.0.0.2:80#false", "10.0.0.9:5000#true", name];
+    expected.sort_unstable();
+    assert_eq!(ids, expected, "10.0.0.7 is the connection's");
+    for (base, port) in [
+        ("/v2/ns/client", json!(connection.peer.port().to_string())),
+        ("/v3/admin/ns/client", json!(connection.peer.port())),
+    ] {
+        let shown = data(&rig, &format!("{base}?clientId={name}")).await;
+        assert_eq!(
+            shown,
+            json!({
+                "clientId": name, "ephemeral": true, "lastUpdatedTime": connection_time(&shown), "clientType": "connection",
+                "connectType": "GRPC", "appName": "shop", "version": "Nacos-Java-Client:v2.4.3", "clientIp": "10.0.0.5",
+                "clientPort": port,
+            })
+        );
+    }
+    assert_eq!(
+        data(&rig, &format!("/v3/admin/ns/client/publish/list?clientId={name}")).await,
+        json!([{
+            "namespaceId": "public", "groupName": "DEFAULT_GROUP", "serviceName": "svc", "subscriberInfo": null,
+            "publisherInfo": {"clientId": name, "ip": "10.0.0.7", "port": 80, "clusterName": "DEFAULT"},
+        }])
+    );
+    let subscribed = data(&rig, &format!("/v2/ns/client/subscribe/list?clientId={name}")).await;
+    assert_eq!(
+        (&subscribed[0]["serviceName"], &subscribed[0]["subscriberInfo"]["app"]),
+        (&json!("other"), &json!("shop"))
+    );
+    let publishers = data(&rig, "/v2/ns/client/service/publisher/list?serviceName=svc&ip=10.0.0.7").await;
+    assert_eq!(publishers, json!([{"clientId": name, "ip": "10.0.0.7", "port": 80}]));
+    let subscribers = data(&rig, "/v2/ns/client/service/subscriber/list?serviceName=other").await;
+    assert_eq!(subscribers[0]["clientId"], name);
+    let metrics = data(&rig, "/v2/ns/operator/metrics?onlyStatus=false").await;
+    assert_eq!(metrics["connectionBasedClientCount"], 1);
+    let not_its_address = rig.call("GET", "/v2/ns/client?clientId=10.0.0.7:80%23true").await;
+    assert_eq!(not_its_address.status, 404);
+}
+
+fn connection_time(shown: &Value) -> u64 {
+    shown["lastUpdatedTime"].as_u64().expect("a time")
 }

@@ -91,3 +91,25 @@ async fn t52_a_list_is_an_array_of_the_enabled_instances_of_one_cluster() {
         })
     );
 }
+
+#[tokio::test]
+async fn a_service_without_one_healthy_instance_is_protected() {
+    let rig = Rig::open().await;
+    rig.form(
+        "POST",
+        "/v3/client/ns/instance",
+        "serviceName=svc&ip=10.0.0.1&port=80&healthy=false",
+    )
+    .await
+    .is(200, OK);
+    let healthy = async |path: &str| {
+        let answer = rig.call("GET", &format!("{path}?serviceName=svc")).await.json();
+        answer["data"][0]["healthy"].clone()
+    };
+    assert_eq!(healthy("/v3/client/ns/instance/list").await, true);
+    assert_eq!(
+        healthy("/v3/admin/ns/instance/list").await,
+        false,
+        "operators see what is"
+    );
+}

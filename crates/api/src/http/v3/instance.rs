@@ -16,10 +16,7 @@ use muster_wire::{
 use std::sync::Arc;
 
 /// The instances of some clusters, named with commas between them.
-pub(super) fn of_clusters<'s>(
-    snapshot: &'s ServiceSnapshot,
-    clusters: &'s str,
-) -> impl Iterator<Item = &'s Arc<Instance>> {
+fn of_clusters<'s>(snapshot: &'s ServiceSnapshot, clusters: &'s str) -> impl Iterator<Item = &'s Arc<Instance>> {
     let within = |instance: &&Arc<Instance>| clusters.split(',').any(|name| name == instance.cluster.as_str());
     snapshot.instances.iter().filter(within)
 }

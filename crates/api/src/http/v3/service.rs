@@ -3,7 +3,7 @@
 use crate::http::door::Call;
 use crate::http::failure::Failure;
 use crate::http::parameters::{
-    AGGREGATION, GROUP_FRAGMENT, IGNORE_EMPTY, NAME_FRAGMENT, PAGE, PAGE_SIZE_100, PAGE_SIZE_MAX, WITH_INSTANCES,
+    AGGREGATION, GROUP_FRAGMENT, IGNORE_EMPTY, NAME_FRAGMENT, PAGE, PAGE_SIZE_100, WITH_INSTANCES,
 };
 use crate::http::reply::Reply;
 use crate::http::result;
@@ -23,15 +23,16 @@ impl Asked {
     /// Both from 1; below that they are refused, as in Nacos.
     fn read(form: &Form<'_>) -> Result<Self, Refusal> {
         let positive = |value: Option<i32>, name: &str| {
-            let value = usize::try_from(value.unwrap_or(1)).unwrap_or(0);
-            match value {
-                0 => Err(Refusal::Text(format!("{name} should be greater than 0"))),
-                some => Ok(some),
-            }
+            let value = value.unwrap_or(1);
+            let said = || format!("Required parameter '{name}' should be positive integer, current is {value}");
+            usize::try_from(value)
+                .ok()
+                .filter(|value| *value > 0)
+                .ok_or_else(|| Refusal::Text(said()))
         };
         Ok(Self {
             number: positive(PAGE.int(form)?, "pageNo")?,
-            size: positive(PAGE_SIZE_100.int(form)?, "pageSize")?.min(PAGE_SIZE_MAX),
+            size: positive(PAGE_SIZE_100.int(form)?, "pageSize")?,
         })
     }
 

@@ -3,6 +3,8 @@
 mod hostile;
 mod instances;
 mod lists;
+mod pushes;
+mod slow_watchers;
 mod watches;
 
 use super::{Watches, answer};
@@ -31,7 +33,10 @@ struct Rig {
 
 impl Rig {
     fn start() -> Self {
-        let bed = Testbed::start();
+        Self::over(Testbed::start())
+    }
+
+    fn over(bed: Testbed) -> Self {
         Self {
             watches: Watches::new(bed.tasks.clone()),
             received_ms: bed.clock.wall_ms(),

@@ -1,0 +1,6 @@
+//! One node as a process of its own, behind TLS.
+
+mod papers;
+mod process;
+mod settings;
+mod tls;
