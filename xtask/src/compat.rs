@@ -245,19 +245,18 @@ fn play_all(folder: &Path, options: &Options, clients: &[&'static Client], repor
 
 fn main_nodes(folder: &Path, options: &Options) -> Result<Nodes> {
     match &options.inside {
-        Some(bin) => Nodes::start(bin, plan(options), &folder.join(".cache")),
+        Some(bin) => Nodes::start(bin, plan(options)?, &folder.join(".cache")),
         None => Ok(Nodes::foreign(&options.servers)),
     }
 }
 
-fn plan(options: &Options) -> Plan {
-    Plan {
+fn plan(options: &Options) -> Result<Plan> {
+    Ok(Plan {
         name: "nodes",
-        listen: options.listen,
-        ports: PORTS,
+        listen: place::listeners(options.listen, PORTS)?,
         skew_s: &[],
         arguments: Vec::new(),
-    }
+    })
 }
 
 /// Three nodes whose clocks stand apart; the one ahead is stopped, so that its clients go to the one behind.
@@ -274,7 +273,7 @@ fn skewed(
     let plan = Plan {
         name: "nodes-skewed",
         skew_s: &[0, 5, -5],
-        ..plan(options)
+        ..plan(options)?
     };
     let nodes = Nodes::start(bin, plan, &folder.join(".cache"))?;
     let ending = Ending {
@@ -311,9 +310,9 @@ fn through_tls(
         .collect();
     let plan = Plan {
         name: "nodes-tls",
-        ports: &PORTS[..1],
+        listen: place::listeners(options.listen, &PORTS[..1])?,
         arguments: settings,
-        ..plan(options)
+        ..plan(options)?
     };
     let nodes = Nodes::start(bin, plan, &cache)?;
     let more = [

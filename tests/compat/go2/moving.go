@@ -111,6 +111,10 @@ func moving(name, end, begin string) error {
 			})
 		},
 	)
+	run(name+"_settled", func() (outcome, error) {
+		ms, err := seen[idle].change("a change", 5*time.Second, func() error { return register(survivors[0].client, instance(service, 62, 1)) }, with(first+62))
+		return outcome{ms, "a change, heard of by an idle client that has moved"}, err
+	})
 	ask(begin)
 	run(name+"_restarted_node", func() (outcome, error) {
 		err := eventually("all on the node that is back", 10*time.Second, func() bool {

@@ -74,6 +74,12 @@ async def play(name, end, begin):
 
     steps = [("stays_listed", stays()), ("moves", moves()), ("register", registers()), ("event", event()), ("list", lists())]
     await asyncio.gather(*(run("%s_%s" % (name, step), body) for step, body in steps))
+
+    async def settled():
+        ms = await moved[idle].change("a change", register(pinned[survivors[0]], service, 62), lambda hosts: has(hosts, 62))
+        return ms, "a change, heard of by an idle client that has moved"
+
+    await run("%s_settled" % name, settled())
     await ask(begin)
 
     async def restarted():

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{SocketAddrV4, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,8 +19,8 @@ const ENDED_WITHIN: Duration = Duration::from_secs(60);
 pub(super) struct Plan {
     /// Also the name of the folder under `.cache` for data and logs.
     pub(super) name: &'static str,
-    pub(super) listen: Ipv4Addr,
-    pub(super) ports: &'static [u16],
+    /// Where each listens; the address may be one for all, the ports are not.
+    pub(super) listen: Vec<SocketAddrV4>,
     /// By how many seconds each node's wall clock is ahead; none for those that have the machine's.
     pub(super) skew_s: &'static [i32],
     /// Settings beside the address and the members.
@@ -46,14 +46,10 @@ impl Nodes {
             fs::remove_dir_all(&folder).context("cannot clear the last run's data")?;
         }
         fs::create_dir_all(&folder).context("cannot make the nodes' folder")?;
-        let count = plan.ports.len();
+        let count = plan.listen.len();
         let mut nodes = Self {
-            addresses: plan
-                .ports
-                .iter()
-                .map(|port| format!("{}:{port}", plan.listen))
-                .collect(),
-            processes: plan.ports.iter().map(|_| None).collect(),
+            addresses: plan.listen.iter().map(SocketAddrV4::to_string).collect(),
+            processes: plan.listen.iter().map(|_| None).collect(),
             leaving: Vec::new(),
             bin: bin.to_owned(),
             folder,

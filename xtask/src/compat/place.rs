@@ -5,13 +5,17 @@
 //! namespace, rather than by name: the kernel takes all of it down when its first process ends, however that comes about.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// The address of the nodes, and the one that clients find as their own.
+/// The address of the first node, and the one that clients find as their own.
 pub(super) const ADDRESS: &str = "10.99.0.1";
+
+/// Of the other nodes: some clients find a node that they are told to go to by its IP address alone.
+const FURTHER: [&str; 2] = ["10.99.0.2", "10.99.0.3"];
 
 const UNSHARE: [&str; 6] = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
@@ -47,7 +51,9 @@ pub(super) fn furnish(cache: &Path) -> Result<()> {
     ip("link set lo up")?;
     // Of a pair of ends one is enough; the kernel keeps it up only while the other is. Node looks for an eth0 first.
     ip("link add eth0 type veth peer name peer0")?;
-    ip(&format!("address add {ADDRESS}/24 dev eth0"))?;
+    for address in [ADDRESS, FURTHER[0], FURTHER[1]] {
+        ip(&format!("address add {address}/24 dev eth0"))?;
+    }
     ip("link set peer0 up")?;
     ip("link set eth0 up")?;
 
@@ -63,6 +69,17 @@ pub(super) fn furnish(cache: &Path) -> Result<()> {
         .context("cannot run mount")?;
     ensure!(mount.success(), "cannot lay {} over /etc/hosts", hosts.display());
     Ok(())
+}
+
+/// Where nodes of these ports listen: each on an address of its own, or all on one other than the namespace's.
+pub(super) fn listeners(on: Ipv4Addr, ports: &[u16]) -> Result<Vec<SocketAddrV4>> {
+    let of_namespace = [ADDRESS, FURTHER[0], FURTHER[1]].map(str::parse::<Ipv4Addr>);
+    let mut listeners = Vec::new();
+    for (port, own) in ports.iter().zip(of_namespace) {
+        let shared = on.to_string() != ADDRESS;
+        listeners.push(SocketAddrV4::new(if shared { on } else { own? }, *port));
+    }
+    Ok(listeners)
 }
 
 fn ip(words: &str) -> Result<()> {

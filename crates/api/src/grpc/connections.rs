@@ -7,7 +7,7 @@ use super::outbox::Refusal;
 use muster_naming::Naming;
 use muster_push::{Delivery, Handed, Push, Sink, Target};
 use muster_wire::grpc::notify_payload;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ impl Connections {
 
     /// Asks every client to go to one of `servers` (main HTTP addresses), a few at a time within `within`, and closes the
     /// rest. What they publish stays listed. Further connections are closed at once from here on.
+    ///
+    /// A server is named only when its IP address is its own: see [`to_be_named`].
     pub async fn drain(&self, servers: Vec<SocketAddr>, within: Duration) {
         self.0.leave();
         let connections = self.0.all();
@@ -40,6 +42,7 @@ impl Connections {
         let moving = ends.saturating_sub(CLOSE_WITHIN.min(within / 8));
         let steps = (within.saturating_sub(ends).as_millis() / STEP.as_millis()).max(1) as usize;
         let at_once = connections.len().div_ceil(steps).max(1);
+        let servers = to_be_named(&servers, self.0.config.listen.ip());
         let mut servers = servers.iter().copied().cycle();
         // Each group has as long to go, so the second walk begins `moving` after the first.
         let asking = async {
@@ -97,6 +100,17 @@ impl Connections {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Those that a client finds by their IP address alone. Java and Go look no further than that in their own lists, and Go then
+/// tries what it found until it answers: told of one of several members on one machine, it would go to the first of them
+/// that it knows, which may be the one that stops. Told of none, clients choose the next by themselves.
+fn to_be_named(servers: &[SocketAddr], own: IpAddr) -> Vec<SocketAddr> {
+    let alone = |server: &SocketAddr| {
+        let at_its_address = servers.iter().filter(|other| other.ip() == server.ip());
+        server.ip() != own && at_its_address.count() == 1
+    };
+    servers.iter().copied().filter(alone).collect()
 }
 
 impl Sink for Connections {

@@ -126,6 +126,18 @@ pub async fn play(name: &str, end: &str, begin: &str) -> Result<(), String> {
     })
     .await;
     stays.await.map_err(crate::report::text)?;
+    run(&format!("{name}_settled"), async {
+        let other = pinned
+            .iter()
+            .find(|(node, ..)| *node != dead)
+            .map(|(_, client, _)| client);
+        let change = register(other.ok_or("nobody is left")?, &service, instance(62));
+        let ms = moved[idle]
+            .change("a change", 5, change, |hosts| has(hosts, port(62)))
+            .await?;
+        took(ms, "a change, heard of by an idle client that has moved")
+    })
+    .await;
     ask(begin).await;
     run(&format!("{name}_restarted_node"), async {
         let client = connect_to(&dead).await?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::Client;
+use super::{Client, GRPC_SKEW};
 
 const V2_0: &[&str] = &[
     "subscribe_before_it_exists",
@@ -105,7 +105,7 @@ const JAVA_2_0: Client = Client {
     steps: V2_0,
     failover: FAILOVER,
     stop: STOP,
-    skew: &[],
+    skew: GRPC_SKEW,
     // It knows nothing of TLS.
     tls: &[],
     mixed: true,
@@ -121,7 +121,7 @@ const JAVA_2_4: Client = Client {
     steps: V2_4,
     failover: FAILOVER,
     stop: STOP,
-    skew: &[],
+    skew: GRPC_SKEW,
     tls: TLS,
     mixed: true,
     takes_empty: true,
@@ -136,7 +136,7 @@ const JAVA_3: Client = Client {
     steps: V3,
     failover: FAILOVER,
     stop: STOP,
-    skew: &[],
+    skew: GRPC_SKEW,
     tls: TLS,
     mixed: true,
     takes_empty: true,

@@ -84,6 +84,7 @@ const GRPC_FAILOVER: &[&str] = &[
     "failover_event",
     "failover_list",
     "failover_stays_listed",
+    "failover_settled",
     "failover_restarted_node",
 ];
 
@@ -94,6 +95,7 @@ const GRPC_STOP: &[&str] = &[
     "stop_event",
     "stop_list",
     "stop_stays_listed",
+    "stop_settled",
     "stop_restarted_node",
 ];
 

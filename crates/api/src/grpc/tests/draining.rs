@@ -44,6 +44,29 @@ async fn every_client_is_named_another_node_and_then_closed() {
 }
 
 #[tokio::test]
+async fn a_server_that_shares_its_address_with_another_is_not_named() {
+    let cases = [
+        (["10.0.0.2:8848", "10.0.0.2:8858"], None),
+        // The door of these tests stands on 127.0.0.1 itself.
+        (["127.0.0.1:8848", "10.0.0.2:8848"], Some("10.0.0.2")),
+    ];
+    for (servers, wanted) in cases {
+        let rig = Rig::open().await;
+        let mut clients = [rig.java().await, rig.java().await];
+        tokio::time::pause();
+        let servers = servers.map(|text| text.parse().unwrap()).to_vec();
+        let told = async {
+            for (_, stream, _) in &mut clients {
+                let (_, json) = stream.next().await.unwrap();
+                assert_eq!(json["serverIp"].as_str(), wanted);
+            }
+        };
+        futures_util::future::join(told, rig.connections.drain(servers, Duration::from_secs(10))).await;
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
 async fn draining_ends_in_time_though_clients_do_not_let_go() {
     let rig = Rig::open().await;
     let _silent = TcpStream::connect(rig.address).await.unwrap();
