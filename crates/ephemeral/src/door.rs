@@ -53,7 +53,7 @@ impl Ephemeral {
     }
 
     /// Adds or replaces an instance and grants its lease; clears a tombstone. A registration that equals what is listed
-    /// renews the lease and changes nothing else (no push).
+    /// renews the lease and changes nothing else (no push). From now on beats renew it, also where a connection held it.
     ///
     /// # Errors
     /// [`Error::Full`].
@@ -68,6 +68,9 @@ impl Ephemeral {
 
     /// Removes an instance and leaves a tombstone; says whether it was there. The tombstone is left all the same when it
     /// was not: its registration may be on the way from another node.
+    ///
+    /// It is an order by name, and holds against a living connection that publishes the instance, too: the instance leaves
+    /// what that connection publishes, until its client publishes it again.
     pub fn deregister(&self, service: &ServiceKey, key: &InstanceKey) -> Option<ChangeId> {
         let received = self.node.timeline.instant();
         let applied = self
@@ -78,7 +81,8 @@ impl Ephemeral {
         applied.visible.then(|| applied.version.id())
     }
 
-    /// Renews a lease; an unhealthy instance is healthy again at once.
+    /// Renews a lease; an unhealthy instance is healthy again at once, unless it is one that a connection holds: the health
+    /// of those is what their client said.
     pub fn beat(&self, service: &ServiceKey, key: &InstanceKey) -> Beat {
         let received = self.node.timeline.instant();
         let (beat, applied) = self.node.store.beat(service, key, self.node.timeline.at(received));

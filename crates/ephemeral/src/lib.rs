@@ -2,8 +2,8 @@
 //!
 //! Any member takes any write and any beat and needs nobody's consent. What it took goes to all others at once; digests
 //! compared every few seconds find and repair what was lost on the way. Newest write wins, by hybrid time. Deletes leave
-//! tombstones, so that absence is never mistaken for removal. Only the responsible member ends a lease, and only while it
-//! sees a majority and after a grace since it became responsible (reference push-and-replication 2.8).
+//! tombstones, so that absence is never mistaken for removal. Only the responsible member ends a lease for silence, and only
+//! while it sees a majority and after a grace since it became responsible (reference push-and-replication 2.8).
 //!
 //! ```text
 //!            register, edit              beat
@@ -11,7 +11,7 @@
 //!                              │  └──── 15 s ─────▲ │         of two states of a key the higher version holds, everywhere
 //!                   deregister │                    │ 30 s
 //!                              ▼                    ▼
-//!                        deregistered            expired      tombstones, 10 minutes
+//!                        deregistered            expired      tombstones, 10 minutes; and released: its connection ended
 //! ```
 //!
 //! A client's open connection is a lease, too (`held`): its node renews it while the connection lives and ends it with the
@@ -38,6 +38,7 @@ mod leaf;
 mod lease;
 mod listing;
 mod loader;
+mod merge;
 mod metrics;
 mod moment;
 mod node;

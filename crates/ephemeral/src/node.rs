@@ -2,10 +2,11 @@
 
 use crate::answers::Loading;
 use crate::config::Config;
+use crate::merge::{Incoming, Merged};
 use crate::metrics;
 use crate::moment::{Moment, Timeline};
 use crate::peers::{Peer, Peers};
-use crate::store::{Applied, Incoming, Merged, Store};
+use crate::store::{Applied, Store};
 use crate::wire::{Batch, Garbage};
 use muster_membership::Membership;
 use muster_model::{ChangeSink, MemberId, ServiceKey, Trace};

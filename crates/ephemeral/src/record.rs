@@ -78,6 +78,16 @@ impl State {
         matches!(self.body, Body::Gone(_))
     }
 
+    /// Whether it says no more than that nobody was seen: by no beat, or by no connection. A deregistration by name is an
+    /// order, and holds even against a client that is there.
+    pub(crate) fn rests_on_absence(&self) -> bool {
+        match self.body {
+            Body::Gone(Gone::Expired | Gone::Released) => true,
+            Body::Gone(Gone::Deregistered) => false,
+            Body::Listed(_) => self.by_silence,
+        }
+    }
+
     fn phase(&self) -> Phase {
         match &self.body {
             Body::Listed(instance) if instance.healthy => Phase::Healthy,

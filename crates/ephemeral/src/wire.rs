@@ -3,9 +3,9 @@
 //! Ours alone and never a client's. Every list a peer can fill is counted before it is believed, and names are parsed as
 //! strictly as those of clients.
 
+use crate::merge::Incoming;
 use crate::moment::Moment;
 use crate::record::{Body, Gone, Holder, Record, State, Version};
-use crate::store::Incoming;
 use bytes::Bytes;
 use muster_model::{
     ClusterName, GroupName, Host, Instance, InstanceKey, Kind, MemberId, NamespaceId, ServiceKey, ServiceName, Stamp,
@@ -394,5 +394,69 @@ impl Batch {
             }
         }
         Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lease::{Lease, timings};
+    use crate::tests::cluster::{instance, key, service};
+
+    const NOW: Moment = Moment(1 << 40);
+
+    fn record(body: Body, held_by: u64) -> Record {
+        let version = Version {
+            stamp: Stamp::from_millis(1_700_000_000_000),
+            origin: MemberId(2),
+        };
+        let state = State {
+            version,
+            body,
+            held_by: Holder::new(MemberId(held_by)),
+            by_silence: false,
+        };
+        let lease = Lease::new(timings(&instance(1), held_by > 0), NOW);
+        Record::new(service("a"), key(1), 7, 7, lease, state)
+    }
+
+    fn told(record: &Record) -> (WireRecord, Incoming) {
+        let wire = WireRecord::of(record, NOW);
+        let read = wire.clone().parse(&record.service, NOW).unwrap();
+        (wire, read)
+    }
+
+    #[test]
+    fn who_holds_a_record_travels_with_it() {
+        for held_by in [0, 3] {
+            let record = record(Body::Listed(Arc::new(instance(1))), held_by);
+            let (wire, read) = told(&record);
+            assert_eq!(wire.held_by, held_by);
+            assert_eq!(read.state, record.state());
+        }
+    }
+
+    #[test]
+    fn a_release_is_a_deregistration_to_a_member_that_does_not_know_the_word() {
+        for (gone, number) in [(Gone::Deregistered, 1), (Gone::Expired, 2), (Gone::Released, 1)] {
+            let record = record(Body::Gone(gone), 0);
+            let (mut wire, read) = told(&record);
+            assert_eq!(read.state, record.state());
+            wire.released = false;
+            assert_eq!(wire.gone, number);
+        }
+    }
+
+    /// The bytes of the first release; members of it are met during an upgrade.
+    #[test]
+    fn a_record_that_beats_renew_is_encoded_as_it_always_was() {
+        let record = record(Body::Listed(Arc::new(instance(1))), 0);
+        let bytes = encode(&WireRecord::of(&record, NOW));
+        let mut expected = b"\x0a\x0810.1.0.1\x10\x01\x19".to_vec();
+        expected.extend(Stamp::from_millis(1_700_000_000_000).0.to_le_bytes());
+        expected.extend(b"\x20\x02\x51");
+        expected.extend(1f64.to_le_bytes());
+        expected.extend(b"\x60\x01");
+        assert_eq!(bytes, expected);
     }
 }

@@ -1,9 +1,10 @@
 //! The order in which records arrive does not matter.
 
 use super::cluster::{instance, key, service};
+use crate::merge::{Incoming, Merged};
 use crate::moment::Moment;
 use crate::record::{Body, Gone, Holder, State, Version};
-use crate::store::{Incoming, Merged, Store};
+use crate::store::Store;
 use muster_model::{MemberId, Stamp, Weight};
 use muster_runtime::{Clock, HybridClock};
 use proptest::prelude::*;

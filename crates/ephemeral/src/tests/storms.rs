@@ -1,11 +1,12 @@
 //! Whatever connections, clients that beat, operators and the network do: in the end all list what lives, and no more.
 
 use super::cluster::*;
-use crate::Beat;
-use muster_model::{ConnectionId, MemberId, Weight};
+use crate::{Beat, Config};
+use muster_model::{ConnectionId, InstanceEdit, MemberId, Weight};
 use muster_transport::memory::Network;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use tokio::time::Instant;
 
 const NODES: usize = 3;
 const PORTS: u16 = 5;
@@ -40,6 +41,15 @@ enum Act {
         port: u16,
         node: usize,
     },
+    Edit {
+        port: u16,
+        node: usize,
+        weight: u8,
+    },
+    /// A node dies with its connections and starts again; its clients that beat go to the next one.
+    Restart {
+        node: usize,
+    },
     Isolate {
         node: usize,
     },
@@ -58,7 +68,9 @@ fn act() -> impl Strategy<Value = Act> {
         3 => place.prop_map(|place| Act::End { place }),
         2 => (port.clone(), node.clone()).prop_map(|(port, node)| Act::Begin { port, node }),
         1 => port.clone().prop_map(|port| Act::Silence { port }),
-        1 => (port, node.clone()).prop_map(|(port, node)| Act::Deregister { port, node }),
+        1 => (port.clone(), node.clone()).prop_map(|(port, node)| Act::Deregister { port, node }),
+        1 => (port, node.clone(), 3u8..9).prop_map(|(port, node, weight)| Act::Edit { port, node, weight }),
+        1 => node.clone().prop_map(|node| Act::Restart { node }),
         1 => node.prop_map(|node| Act::Isolate { node }),
         1 => Just(Act::Heal),
         2 => prop_oneof![3 => 1u64..100, 1 => Just(7_000u64), 1 => Just(40_000u64)].prop_map(|ms| Act::Wait { ms }),
@@ -67,9 +79,14 @@ fn act() -> impl Strategy<Value = Act> {
 
 struct World {
     network: Network,
+    began: Instant,
     nodes: Vec<TestNode>,
     /// The number of the connection that is in each place now; numbers are never used again.
     connections: Vec<u64>,
+    /// What the connection in each place said last.
+    published: Vec<BTreeSet<u16>>,
+    /// Of that, what was deregistered by name since: who was cut off may have missed it and hold on to it.
+    ordered_out: Vec<BTreeSet<u16>>,
     /// Clients that beat, and where.
     beating: BTreeMap<u16, usize>,
 }
@@ -97,14 +114,18 @@ impl World {
                     .store
                     .publish(self.connection(place), &s, list.collect());
                 published.unwrap();
+                self.ordered_out[place as usize].retain(|port| !ports.contains(port));
+                self.published[place as usize] = ports;
             }
             Act::Withdraw { place, named } => {
                 let store = &self.node_of(place).store;
                 store.withdraw(self.connection(place), &s, &key(named));
+                self.published[place as usize].clear();
             }
             Act::End { place } => {
                 self.node_of(place).store.end(self.connection(place));
                 self.connections[place as usize] += CONNECTIONS;
+                self.published[place as usize].clear();
             }
             Act::Begin { port, node } => {
                 self.nodes[node].store.register(&s, instance(port)).unwrap();
@@ -113,12 +134,45 @@ impl World {
             Act::Silence { port } => drop(self.beating.remove(&port)),
             Act::Deregister { port, node } => {
                 self.beating.remove(&port);
+                self.ordered_out.iter_mut().for_each(|out| {
+                    out.insert(port);
+                });
                 self.nodes[node].store.deregister(&s, &key(port));
             }
+            Act::Edit { port, node, weight } => {
+                let edit = InstanceEdit {
+                    weight: Some(Weight::new(weight.into()).unwrap()),
+                    ..InstanceEdit::default()
+                };
+                // Nobody may be there.
+                let _ = self.nodes[node].store.edit(&s, &key(port), edit);
+            }
+            Act::Restart { node } => self.restart(node).await,
             Act::Isolate { node } => self.network.isolate(MemberId(node as u64 + 1)),
             Act::Heal => self.network.heal(),
             Act::Wait { ms } => self.wait(ms).await,
         }
+        // The next act is later on every clock.
+        millis(1).await;
+    }
+
+    async fn restart(&mut self, node: usize) {
+        // Or it would have to wait for its peers.
+        self.network.heal();
+        seconds(4).await;
+        self.nodes.remove(node).kill(&self.network);
+        let again = start(&self.network, node as u64 + 1, NODES as u64, Config::default());
+        let since_began = self.began.elapsed().as_millis();
+        again.clock.set_skew_ms(since_began as i64);
+        self.nodes.insert(node, again);
+        for place in (0..CONNECTIONS).filter(|place| *place as usize % NODES == node) {
+            self.connections[place as usize] += CONNECTIONS;
+            self.published[place as usize].clear();
+        }
+        for at in self.beating.values_mut().filter(|at| **at == node) {
+            *at = (*at + 1) % NODES;
+        }
+        settle(&self.nodes).await;
     }
 
     /// Lets time pass, in which clients beat, and register again where they are told to.
@@ -141,24 +195,35 @@ impl World {
     }
 
     fn living(&self) -> Vec<u16> {
-        let published = (0..CONNECTIONS).flat_map(|place| {
+        let mut living: BTreeSet<u16> = self.beating.keys().copied().collect();
+        for place in 0..CONNECTIONS {
             let by = self.node_of(place).store.published_by(self.connection(place));
-            by.into_iter()
+            let held: BTreeSet<u16> = by
+                .iter()
                 .flat_map(|(_, list)| list)
                 .map(|instance| instance.key.port)
-        });
-        let living: BTreeSet<u16> = published.chain(self.beating.keys().copied()).collect();
+                .collect();
+            let (said, out) = (&self.published[place as usize], &self.ordered_out[place as usize]);
+            assert!(held.is_subset(said), "{held:?} of {said:?}");
+            let lost: Vec<_> = said.difference(&held).filter(|port| !out.contains(port)).collect();
+            assert!(lost.is_empty(), "a connection lost {lost:?} and nobody ordered it");
+            living.extend(held);
+        }
         living.into_iter().collect()
     }
 }
 
 async fn storm(acts: Vec<Act>) {
     let network = Network::new();
+    let began = Instant::now();
     let nodes = ready_cluster(&network, NODES as u64).await;
     let mut world = World {
         network,
+        began,
         nodes,
         connections: (0..CONNECTIONS).collect(),
+        published: vec![BTreeSet::new(); CONNECTIONS as usize],
+        ordered_out: vec![BTreeSet::new(); CONNECTIONS as usize],
         beating: BTreeMap::new(),
     };
     for act in acts {

@@ -1,4 +1,5 @@
-//! The AP store of one node in memory, without leases that end by silence.
+//! The AP store of one node in memory, without leases that end by silence. Of several connections with one address the newest
+//! owns it, and none inherits it.
 
 use super::trace_of;
 use crate::stores::EphemeralStore;

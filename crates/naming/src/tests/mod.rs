@@ -1,6 +1,8 @@
 //! The door as its callers see it, over stores in memory.
 
 mod beats;
+mod connections;
+mod news;
 mod operator;
 mod read_model;
 mod writes;

@@ -1,0 +1,111 @@
+//! Taking peers' records in: of two states of a key the newer holds, unless this node knows better about its lease.
+
+use crate::leaf::minute_of;
+use crate::lease::Due;
+use crate::moment::Moment;
+use crate::record::{Body, Gone, Record, State, key_hash};
+use crate::store::{Applied, Store};
+use muster_model::{InstanceKey, ServiceKey};
+use std::sync::Arc;
+
+/// A peer's record on its way in.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Incoming {
+    pub(crate) service: ServiceKey,
+    pub(crate) key: InstanceKey,
+    pub(crate) state: State,
+    /// What was seen last, or what the removal is based on, as counted here.
+    pub(crate) seen: Moment,
+    /// Only tombstones carry it; an instance says it itself.
+    pub(crate) interval_ms: Option<u32>,
+}
+
+/// What became of a peer's record.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Merged {
+    /// Known, or older than what is known.
+    Nothing,
+    Taken(Applied),
+    /// This node knows better and has written so: the peers must hear it.
+    Refuted(Applied),
+    /// No room.
+    Refused,
+}
+
+impl Store {
+    /// Takes a peer's record over if it is newer than what is known, unless this node knows better about a lease.
+    ///
+    /// The caller has had the hybrid clock observe the record's stamp.
+    pub(crate) fn merge(&self, incoming: Incoming, now: Moment) -> Merged {
+        let Incoming {
+            service,
+            key,
+            mut state,
+            seen,
+            interval_ms,
+        } = incoming;
+        let hash = key_hash(&service, &key);
+        let mut leaf = self.leaf(hash);
+        let known = self.record(hash);
+        match &known {
+            None => {
+                let forgotten = state.is_gone() && minute_of(state.version.stamp) < self.first_compared_minute();
+                if forgotten {
+                    return Merged::Nothing;
+                }
+                if self.records_count() >= self.records_max() {
+                    return Merged::Refused;
+                }
+            }
+            Some(record) => {
+                if !record.is(&service, &key) {
+                    return Merged::Refused;
+                }
+                let current = record.state();
+                if state.version <= current.version {
+                    if !state.is_gone() && !current.is_gone() {
+                        record.lease.renew_to(seen);
+                    }
+                    return Merged::Nothing;
+                }
+                if let Some(connection) = record.lease.connection()
+                    && state.rests_on_absence()
+                {
+                    return Merged::Refuted(self.reclaim(&mut leaf, record, connection, now));
+                }
+                if self.knows_better(record, &current, &state, seen, now) {
+                    let again = State {
+                        version: self.next_version(),
+                        ..current
+                    };
+                    return Merged::Refuted(self.replace(&mut leaf, record, again));
+                }
+            }
+        }
+        if let Body::Listed(instance) = &mut state.body
+            && let Some(own) = Arc::get_mut(instance)
+        {
+            self.listings.share_with_sibling(&service, own);
+        }
+        let applied = self.put(&mut leaf, known, &service, key, hash, state, seen);
+        if let (Some(interval_ms), Some(record)) = (interval_ms, self.record(hash)) {
+            record.lease.set_interval_ms(interval_ms);
+        }
+        Merged::Taken(applied)
+    }
+
+    /// Whether a listed instance must be kept as it is against a newer word that rests on silence, or on a registration
+    /// that was repeated since.
+    fn knows_better(&self, record: &Record, current: &State, newer: &State, basis: Moment, now: Moment) -> bool {
+        if current.is_gone() {
+            return false;
+        }
+        match newer.body {
+            Body::Gone(Gone::Expired) => record.lease.refutes(Due::Remove, basis, now),
+            Body::Gone(Gone::Deregistered) => record.registered() > newer.version.stamp,
+            // Its writer had not heard that a client has registered since, which beats and owes nothing to a connection.
+            Body::Gone(Gone::Released) => current.held_by.is_none() && record.lease.due(now) != Some(Due::Remove),
+            Body::Listed(_) => newer.by_silence && record.lease.refutes(Due::Mark, basis, now),
+        }
+    }
+}
