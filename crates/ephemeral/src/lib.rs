@@ -45,6 +45,7 @@ mod node;
 mod peers;
 mod record;
 mod repair;
+mod room;
 mod seen;
 mod store;
 mod tenure;
@@ -55,4 +56,5 @@ mod wire;
 
 pub use answers::{Beat, Counts, Error, Loading};
 pub use config::{Config, Rules};
+pub use connections::Ending;
 pub use door::Ephemeral;
