@@ -396,6 +396,24 @@ mod tests {
         assert!(store.instances(&s).is_empty());
     }
 
+    #[test]
+    fn what_a_list_had_taken_over_is_given_back_to_whom_it_belonged() {
+        let hybrid = HybridClock::new(Clock::system());
+        let store = Store::new(MemberId(1), hybrid, 1_000, Duration::from_secs(600));
+        let (s, mine) = (service("a"), ConnectionId(1));
+        let mut heavy = instance(1);
+        heavy.weight = muster_model::Weight::new(9.0).unwrap();
+        store.register(&s, heavy.clone(), NOW).unwrap();
+        let earlier = store.listed_state(&s, &key(1)).unwrap();
+        store.publish(mine, &s, vec![instance(1)], NOW).1.unwrap();
+        let back = |_: &InstanceKey| Parting::GiveBack(earlier.clone());
+        assert_eq!(store.part_all(mine, &s, &[key(1)].into(), back, NOW).len(), 1);
+        let now = store.listed_state(&s, &key(1)).unwrap();
+        assert_eq!((now.listed(), now.held_by), (Some(&Arc::new(heavy)), None));
+        all_of(&store, mine);
+        assert_eq!(store.instances(&s).len(), 1);
+    }
+
     /// The first thing that a connection publishes, and its end, on two threads.
     #[test]
     fn a_first_list_that_races_the_end_of_its_connection_is_held_by_nobody_afterwards() {
