@@ -1,9 +1,10 @@
 //! The AP store: ephemeral instances, their leases, copies to every member, digests and repair.
 //!
 //! Any member takes any write and any beat and needs nobody's consent. What it took goes to all others at once; digests
-//! compared every few seconds find and repair what was lost on the way. Newest write wins, by hybrid time. Deletes leave
-//! tombstones, so that absence is never mistaken for removal. Only the responsible member ends a lease for silence, and only
-//! while it sees a majority and after a grace since it became responsible (reference push-and-replication 2.8).
+//! compared every few seconds find and repair what was lost on the way. Newest write wins, by hybrid time; the end of a
+//! connection ends only what its node knew of (`record::Rank`). Deletes leave tombstones, so that absence is never mistaken
+//! for removal. Only the responsible member ends a lease for silence, and only while it sees a majority and after a grace
+//! since it became responsible (reference push-and-replication 2.8).
 //!
 //! ```text
 //!            register, edit              beat

@@ -33,7 +33,9 @@ pub(crate) enum Merged {
     Nothing,
     /// A release that was made later than what is known here, and ends only what is older: its writer has not heard of
     /// that yet. Told, for stores that are compared by versions alone would take the release for the news.
-    Overtaken { hash: u64 },
+    Overtaken {
+        hash: u64,
+    },
     Taken(Applied),
     /// This node knows better and has written so: the peers must hear it.
     Refuted(Applied),
@@ -114,7 +116,8 @@ impl Store {
     /// Whether somebody wrote about what this node's connection held without having heard that it has ended: an edit, say.
     /// Nobody but this node knows that no connection is behind it.
     fn has_released(&self, record: &Record, current: &State, newer: &State) -> bool {
-        let released_here = matches!(current.body, Body::Gone(Gone::Released(_))) && current.version.origin == self.local;
+        let released_here =
+            matches!(current.body, Body::Gone(Gone::Released(_))) && current.version.origin == self.local;
         released_here && !newer.is_gone() && newer.held_by == self.here() && record.lease.connection().is_none()
     }
 

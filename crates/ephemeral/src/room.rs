@@ -61,7 +61,8 @@ impl Room {
     }
 
     fn fits(&self, instances: usize, new_keys: usize) -> bool {
-        self.instances() + instances <= self.instances_max && (new_keys == 0 || self.records() + new_keys <= self.records_max())
+        self.instances() + instances <= self.instances_max
+            && (new_keys == 0 || self.records() + new_keys <= self.records_max())
     }
 
     // What has become of a record.

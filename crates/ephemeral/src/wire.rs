@@ -222,7 +222,10 @@ impl Seen {
     pub(crate) fn checked(self) -> Result<Self, Garbage> {
         let paired = self.asks || self.hashes.len() == self.ages_ms.len();
         let placed = self.by_clients.len() <= self.hashes.len()
-            && self.by_clients.iter().all(|place| (*place as usize) < self.hashes.len());
+            && self
+                .by_clients
+                .iter()
+                .all(|place| (*place as usize) < self.hashes.len());
         if self.hashes.len() > HASHES_MAX || !paired || !placed {
             return Err(Garbage::OutOfBounds { what: "seen hashes" });
         }

@@ -32,7 +32,14 @@ fn record((port, at, origin): (u16, u64, u64)) -> Incoming {
     };
     // Of any member's claim before it, however long ago.
     let before = (1 + (at + origin + u64::from(port)) % 4).min(at);
-    let claim = version(at - before, if before > 0 { 1 + (at + u64::from(port)) % 3 } else { origin });
+    let claim = version(
+        at - before,
+        if before > 0 {
+            1 + (at + u64::from(port)) % 3
+        } else {
+            origin
+        },
+    );
     Incoming {
         service: service("a"),
         key: key(port),
@@ -176,7 +183,11 @@ fn a_release_ends_the_claim_it_names_and_older_ones_and_none_after_it_whatever_t
         store.merge(before.clone(), NOW);
         let merged = store.merge(release.clone(), NOW);
         assert_eq!(matches!(merged, Merged::Taken(_)), ends);
-        assert_eq!(matches!(merged, Merged::Overtaken { .. }), !ends, "its writer must hear of it");
+        assert_eq!(
+            matches!(merged, Merged::Overtaken { .. }),
+            !ends,
+            "its writer must hear of it"
+        );
         assert_eq!(store.instances(&service("a")).is_empty(), ends);
     }
 }
@@ -195,5 +206,9 @@ fn an_old_claim_a_newer_one_of_another_member_and_its_release_give_one_store_in_
         }
         reading(&store)
     });
-    assert!(readings.iter().all(|reading| *reading == readings[0] && reading.2.is_empty()));
+    assert!(
+        readings
+            .iter()
+            .all(|reading| *reading == readings[0] && reading.2.is_empty())
+    );
 }

@@ -107,13 +107,30 @@ fn simple(act: Act) -> Vec<Act> {
     match act {
         Act::Flee { from, to, port, how } => {
             let node = from as usize % NODES;
-            let fled = [publish(from, port), wait(1_500), Act::Isolate { node }, publish(to, port)];
-            let healed = [wait(2_000), Act::End { place: from, how }, wait(500), Act::Heal, wait(3_000)];
+            let fled = [
+                publish(from, port),
+                wait(1_500),
+                Act::Isolate { node },
+                publish(to, port),
+            ];
+            let healed = [
+                wait(2_000),
+                Act::End { place: from, how },
+                wait(500),
+                Act::Heal,
+                wait(3_000),
+            ];
             fled.into_iter().chain(healed).collect()
         }
         Act::Return { from, to, port } => {
             let withdraw = Act::Withdraw { place: to, named: port };
-            vec![publish(from, port), wait(1_000), publish(to, port), wait(1_500), withdraw]
+            vec![
+                publish(from, port),
+                wait(1_000),
+                publish(to, port),
+                wait(1_500),
+                withdraw,
+            ]
         }
         act => vec![act],
     }
@@ -274,7 +291,11 @@ impl World {
             millis(100).await;
             for node in &self.nodes {
                 let back: Vec<_> = node.ports(&s).into_iter().filter(|port| gone.contains(port)).collect();
-                assert!(back.is_empty(), "{back:?} was taken away by its owner, and is listed at {}", node.id);
+                assert!(
+                    back.is_empty(),
+                    "{back:?} was taken away by its owner, and is listed at {}",
+                    node.id
+                );
             }
         }
         self.guard();
@@ -354,7 +375,11 @@ impl World {
             let known = (1..=PORTS).filter(|port| self.model.knows(index, *port));
             node.told.guard(known.collect());
             let missed = node.told.missed();
-            assert!(missed.is_empty(), "readers at {} missed {missed:?}, which live", node.id);
+            assert!(
+                missed.is_empty(),
+                "readers at {} missed {missed:?}, which live",
+                node.id
+            );
         }
     }
 
