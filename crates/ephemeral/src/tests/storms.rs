@@ -486,7 +486,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 40, ..ProptestConfig::default() })]
     #[test]
     fn after_healing_and_silence_all_list_what_living_connections_hold_and_who_beats(
-        acts in prop::collection::vec(act(), 1..40),
+        acts in prop::collection::vec(act(), 1..30),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
