@@ -260,4 +260,38 @@ mod tests {
         assert!(store.holds.is_empty());
         assert!(store.instances(&s).is_empty());
     }
+
+    /// The first thing that a connection publishes, and its end, on two threads.
+    #[test]
+    fn a_first_list_that_races_the_end_of_its_connection_is_held_by_nobody_afterwards() {
+        let hybrid = HybridClock::new(Clock::system());
+        let store = Store::new(MemberId(1), hybrid, 1_000, Duration::from_secs(600));
+        let s = service("a");
+        let gate = std::sync::Barrier::new(2);
+        let rounds = 20_000u64;
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                for round in 0..rounds {
+                    gate.wait();
+                    let _ = store.publish(
+                        ConnectionId(round),
+                        &s,
+                        vec![instance(1), instance(2), instance(3)],
+                        NOW,
+                    );
+                    gate.wait();
+                }
+            });
+            for round in 0..rounds {
+                gate.wait();
+                for _ in 0..round % 300 {
+                    std::hint::spin_loop();
+                }
+                store.end(ConnectionId(round), Parting::Release, NOW);
+                gate.wait();
+            }
+        });
+        assert!(store.instances(&s).is_empty(), "left: {:?}", store.instances(&s).len());
+        assert!(store.holds.is_empty());
+    }
 }

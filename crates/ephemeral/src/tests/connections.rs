@@ -512,3 +512,64 @@ async fn a_restart_of_all_gives_what_connections_held_thirty_seconds_to_be_publi
     seconds(12).await;
     assert_eq!(node.ports(&s), [2]);
 }
+
+/// A node that was cut off, or stood still, ends its connections late, and knows nothing of their clients' new homes.
+#[tokio::test(start_paused = true)]
+async fn the_late_end_of_a_connection_takes_nothing_from_the_node_that_its_client_has_moved_to() {
+    // Which of the others hears first is chance.
+    for round in 0..10 {
+        let network = Network::new();
+        let nodes = ready_cluster(&network, 3).await;
+        let s = service("a");
+        nodes[0].publish(ONE, &s, &[1]);
+        seconds(1).await;
+        network.isolate(MemberId(1));
+        seconds(5).await;
+        nodes[1].publish(TWO, &s, &[1]);
+        seconds(20).await;
+        all_list(&nodes[1..], &s, &[1]);
+        nodes[0].store.end(ONE);
+        seconds(1).await;
+        let before = nodes[2].told.count();
+        network.heal();
+        seconds(20).await;
+        all_list(&nodes, &s, &[1]);
+        let told = nodes[2].told.count() - before;
+        assert_eq!(told, 0, "readers of a third node were told of a removal, round {round}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_refused_for_want_of_room_takes_nothing_from_who_was_there() {
+    let network = Network::new();
+    let config = Config {
+        instances_max: 2,
+        ..Config::default()
+    };
+    let nodes = vec![start(&network, 1, 1, config)];
+    settle(&nodes).await;
+    let s = service("a");
+    nodes[0].store.register(&s, instance(1)).unwrap();
+    nodes[0].store.register(&s, instance(9)).unwrap();
+    let list = vec![instance(1), instance(2)];
+    assert!(nodes[0].store.publish(ONE, &s, list).is_err());
+    assert_eq!(nodes[0].ports(&s), [1, 9]);
+}
+
+/// A client that lost its connection without a word, came back and then deregistered: nobody is there any more, but the
+/// broken connection is known to be so 25 seconds later.
+#[tokio::test(start_paused = true)]
+async fn what_a_client_deregisters_is_not_brought_back_by_its_own_broken_connection() {
+    for newer in [0, 1] {
+        let network = Network::new();
+        let nodes = ready_cluster(&network, 3).await;
+        let s = service("a");
+        nodes[0].publish(ONE, &s, &[1]);
+        seconds(10).await;
+        nodes[newer].publish(TWO, &s, &[1]);
+        seconds(1).await;
+        nodes[newer].store.withdraw(TWO, &s, &key(1));
+        seconds(1).await;
+        all_list(&nodes, &s, &[]);
+    }
+}

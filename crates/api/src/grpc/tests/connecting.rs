@@ -174,3 +174,35 @@ async fn two_clients_of_one_process_share_a_transport() {
     assert!(!config.sender.is_closed());
     assert_eq!(rig.connections.len(), 1);
 }
+
+/// Go and Python pause 100 ms after their setup and then ask: a node that is late by that much reads both at once.
+#[tokio::test]
+async fn a_call_that_was_sent_after_its_setup_is_answered_as_of_a_registered_connection() {
+    let rig = Rig::open().await;
+    let late = super::client::late_by(rig.address, std::time::Duration::from_millis(300)).await;
+    let client = super::client::Client::connect(late, super::client::Socket::Plain).await;
+    let (mut opening, mut asking) = (client.clone(), client);
+    asking.call("ServerCheckRequest", "{}").await;
+    let asked = async {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        asking.call("HealthCheckRequest", "{}").await
+    };
+    let opened = opening.open_with(payload("ConnectionSetupRequest", GO_SETUP));
+    let (_stream, answer) = futures_util::future::join(opened, asked).await;
+    assert_eq!(answer.name, "HealthCheckResponse", "{answer:?}");
+}
+
+/// Go and Python take 300 to 399 for health (trap 2): they would stay with a node that serves nothing.
+#[tokio::test]
+async fn a_node_that_serves_no_more_is_left_by_its_clients() {
+    let rig = Rig::open().await;
+    let (mut client, _stream, _) = rig.java().await;
+    rig.bed.set_loading(Some("raft has stopped"));
+    rig.until("not ready any more", |rig| !rig.bed.naming.readiness().ready)
+        .await;
+    tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+    match client.try_call(payload("HealthCheckRequest", "{}")).await {
+        Ok(answer) => assert!(!(300..400).contains(&answer.codes().1), "{answer:?}"),
+        Err(_closed) => {}
+    }
+}

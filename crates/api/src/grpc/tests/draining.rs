@@ -77,3 +77,31 @@ async fn draining_ends_in_time_though_clients_do_not_let_go() {
     assert!(begun.elapsed() <= Duration::from_millis(2_100));
     rig.until("all are closed", |rig| rig.connections.is_empty()).await;
 }
+
+/// Python 2.0.0 shares one transport between its naming and its config client. What a node that stops ends of its own
+/// accord must not count as the naming client's farewell.
+#[tokio::test]
+async fn closing_a_transport_of_two_modules_withdraws_nothing_by_itself() {
+    let rig = Rig::open().await;
+    let (client, mut naming, info) = rig.java().await;
+    let mut config = client
+        .clone()
+        .set_up(r#"{"labels":{"module":"config"},"abilityTable":{}}"#)
+        .await;
+    assert_eq!(config.next().await.unwrap().0, "SetupAckRequest");
+    rig.publish(info.id, "s", &["10.0.0.1:80"]);
+    let before = withdrawn();
+    rig.connections.drain(Vec::new(), Duration::from_millis(400)).await;
+    rig.until("all are closed", |rig| rig.connections.is_empty()).await;
+    while naming.try_next().await.is_ok() {}
+    assert_eq!(withdrawn(), before, "its instances were withdrawn, not left to linger");
+}
+
+fn withdrawn() -> f64 {
+    let families = prometheus::gather();
+    let metrics = families.iter().flat_map(|family| family.get_metric());
+    metrics
+        .filter(|metric| metric.get_label().iter().any(|label| label.value() == "withdraw"))
+        .map(|metric| metric.get_counter().get_value())
+        .sum()
+}
