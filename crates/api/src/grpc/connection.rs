@@ -1,8 +1,8 @@
 //! A client's connection: one transport with its streams.
 
-use super::frame::{self, Code, Status};
+use super::frame::{self, Budget, Code, Status};
 use super::life::{Due, EndReason, Left, Life, SetUp, StreamNo};
-use super::outbox::{Outbox, Refusal};
+use super::outbox::{Outbox, Queued, Refusal};
 use super::setup::Setup;
 use super::unsent::Unsent;
 use bytes::Bytes;
@@ -23,6 +23,10 @@ const ASKED_MAX: usize = 64;
 /// A queue of which nothing was taken for so long is its client's refusal to read. Nacos waits 300 s.
 const BLOCKED: Duration = Duration::from_secs(60);
 
+/// From asking a client to go to closing its transport: Java and Go have changed over by then, and open the new connection
+/// first.
+pub(super) const MOVE: Duration = Duration::from_secs(3);
+
 /// How the streams of a connection end that the server ends.
 const ENDING: Status = Status::new(Code::Unavailable, "the server ends this connection");
 
@@ -36,6 +40,10 @@ pub(super) struct Connection {
     /// As the client is told it: `<millis>_<ip>_<port>`.
     pub(super) name: Box<str>,
     pub(super) unsent: Unsent,
+    /// Its share of the bytes of unfinished messages.
+    pub(super) partial: Arc<Budget>,
+    /// What waits on the streams of all connections.
+    queued: Queued,
     since_ms: u64,
     clock: Clock,
     opened: Instant,
@@ -53,6 +61,8 @@ struct State {
     last_ask: u64,
     /// Acks of pushes that are still believed.
     acks_due: u32,
+    /// It was asked to go, then, because this node serves no more.
+    sent_away: Option<Instant>,
     exit: Option<Exit>,
     transport: Option<Waker>,
 }
@@ -124,6 +134,8 @@ impl Connection {
             peer,
             name: format!("{since_ms}_{}_{}", peer.ip(), peer.port()).into(),
             unsent: Unsent::default(),
+            partial: Arc::new(Budget::new(0)),
+            queued: Queued::default(),
             since_ms,
             opened,
             clock,
@@ -133,6 +145,7 @@ impl Connection {
                 waiting: HashMap::new(),
                 last_ask: 0,
                 acks_due: SPARE_ACKS,
+                sent_away: None,
                 exit: None,
                 transport: None,
             }),
@@ -141,9 +154,14 @@ impl Connection {
         }
     }
 
-    /// One whose unread answers count with those of others.
-    pub(super) fn counting(self, unsent: Unsent) -> Self {
-        Self { unsent, ..self }
+    /// One with a share of what all connections may hold together.
+    pub(super) fn sharing(self, unsent: Unsent, partial: Arc<Budget>, queued: Queued) -> Self {
+        Self {
+            unsent,
+            partial,
+            queued,
+            ..self
+        }
     }
 
     /// A set-up naming connection without a transport; what it is asked comes out of the receiver and is acked at once.
@@ -181,7 +199,7 @@ impl Connection {
             let mut json = format!(r#"{{"headers":{{}},"requestId":"{number}","#).into_bytes();
             json.extend_from_slice(&members);
             json.push(b'}');
-            state.put_on_naming(&frame::payload(name, &json), "", now)?;
+            state.put_on_naming(&frame::payload(name, &json), None, "", now)?;
             state.waiting.insert(number, sender);
             Waiting {
                 connection: self,
@@ -260,7 +278,7 @@ impl Connection {
             Code::ResourceExhausted,
             "this connection has as many streams as it may",
         ))?;
-        let outbox = Arc::new(Outbox::new());
+        let outbox = Arc::new(Outbox::new(self.queued.clone()));
         state.outboxes.push((number, outbox.clone()));
         Ok((number, outbox))
     }
@@ -270,7 +288,7 @@ impl Connection {
         let now = self.clock.now();
         let mut state = self.state.lock();
         let done = state.life.set_up(number, setup, now);
-        if done == SetUp::Registered && has_table {
+        if matches!(done, SetUp::Registered | SetUp::NoNaming) && has_table {
             let ack = frame::payload(SetupAckRequest::TYPE, &SetupAckRequest::OURS.encode());
             if let Some(outbox) = state.outbox(number) {
                 // The first message of its stream: there is room, unless the stream has ended.
@@ -312,12 +330,23 @@ impl Connection {
         Acked::Push(number)
     }
 
-    /// Queues a push for the clients of this connection whose services are of `namespace`.
-    pub(super) fn push(&self, message: &Bytes, namespace: &str) -> Result<(), Refusal> {
+    /// Queues a push for the clients of this connection whose services are of `namespace`. `about` tells pushes of one
+    /// subscription from those of others.
+    ///
+    /// # Errors
+    /// [`Refusal::Full`] also while there is no stream of naming: its client may be about to open the next. `Ended` once the
+    /// connection is.
+    pub(super) fn push(&self, message: &Bytes, about: u64, namespace: &str) -> Result<(), Refusal> {
         let mut state = self.state.lock();
-        state.put_on_naming(message, namespace, self.clock.now())?;
-        state.acks_due = state.acks_due.saturating_add(1);
-        Ok(())
+        match state.put_on_naming(message, Some(about), namespace, self.clock.now()) {
+            Ok(streams) => {
+                // Each client acks for itself.
+                state.acks_due = state.acks_due.saturating_add(streams);
+                Ok(())
+            }
+            Err(Refusal::Ended) if state.exit.is_none() => Err(Refusal::Full),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     /// Asks it to go to another node, whose main port is named. No ack is waited for.
@@ -334,19 +363,26 @@ impl Connection {
         });
     }
 
-    /// What is due after `now`; asks the client whether it lives, if that is.
-    pub(super) fn look(&self, now: Instant) -> Option<EndReason> {
+    /// What is due after `now`; asks the client whether it lives, if that is, or to go where this node serves no more.
+    pub(super) fn look(&self, now: Instant, serves_no_more: bool) -> Option<EndReason> {
         let (due, late) = {
             let mut state = self.state.lock();
             if state.exit.is_some() {
                 return None;
             }
-            if state
-                .outboxes
-                .iter()
-                .any(|(_, outbox)| outbox.blocked_for(now) >= BLOCKED)
-            {
+            let is_blocked = |(_, outbox): &(StreamNo, Arc<Outbox>)| outbox.blocked_for(now) >= BLOCKED;
+            if self.unsent.unread_for(now) >= BLOCKED || state.outboxes.iter().any(is_blocked) {
                 return Some(EndReason::Blocked);
+            }
+            if !serves_no_more {
+                state.sent_away = None;
+            } else if state.life.is_registered() {
+                let asked = *state.sent_away.get_or_insert(now);
+                drop(state);
+                if asked == now {
+                    self.reset(None);
+                }
+                return (now.saturating_duration_since(asked) >= MOVE).then_some(EndReason::Reset);
             }
             let late = state.life.late(now).and_then(|number| state.outbox(number).cloned());
             (state.life.look(now), late)
@@ -412,6 +448,11 @@ impl Connection {
         }
     }
 
+    /// It ends, or has ended.
+    pub(super) fn is_ending(&self) -> bool {
+        self.state.lock().exit.is_some()
+    }
+
     /// The transport is gone: nobody is sent anything any more, and who waits for an answer is told.
     pub(super) fn ended(&self) -> Option<EndReason> {
         let (outboxes, waiting, exit) = {
@@ -444,23 +485,30 @@ impl State {
         self.last_ask
     }
 
-    /// Queues a message on the naming streams whose clients may be of `namespace`; on all of naming if none is. Taken by
-    /// one of several is taken: which of them asked cannot be known.
-    fn put_on_naming(&self, message: &Bytes, namespace: &str, now: Instant) -> Result<(), Refusal> {
+    /// Queues a message on the naming streams whose clients may be of `namespace`; on all of naming if none is. Says how many
+    /// took it. Taken by one of several is taken: which of them asked cannot be known.
+    fn put_on_naming(
+        &self,
+        message: &Bytes,
+        about: Option<u64>,
+        namespace: &str,
+        now: Instant,
+    ) -> Result<u32, Refusal> {
         let naming = || self.life.setups().filter(|(_, setup)| setup.is_naming());
         let is_meant = |setup: &Setup| namespace.is_empty() || setup.may_be_of(namespace);
         let all = !naming().any(|(_, setup)| is_meant(setup));
-        let mut outcome = Err(Refusal::Ended);
+        let (mut taken, mut refusal) = (0, Refusal::Ended);
         for (number, _) in naming().filter(|(_, setup)| all || is_meant(setup)) {
             let Some(outbox) = self.outbox(number) else {
                 continue;
             };
-            let put = outbox.put(message.clone(), now);
-            if outcome.is_err() && put != Err(Refusal::Ended) {
-                outcome = put;
+            match outbox.put_about(about, message.clone(), now) {
+                Ok(()) => taken += 1,
+                Err(Refusal::Full) => refusal = Refusal::Full,
+                Err(Refusal::Ended) => {}
             }
         }
-        outcome
+        if taken == 0 { Err(refusal) } else { Ok(taken) }
     }
 }
 

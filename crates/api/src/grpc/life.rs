@@ -72,6 +72,8 @@ pub(super) enum Due {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SetUp {
     Registered,
+    /// Registered; its streams of naming have ended before and this is none: what naming holds for the connection goes.
+    NoNaming,
     /// A stream's first setup counts, as in Nacos.
     Already,
     /// The stream has ended meanwhile.
@@ -101,6 +103,8 @@ pub(super) struct Life {
     opened: u32,
     last_active: Instant,
     asked: Option<Instant>,
+    /// Naming may hold something for the connection.
+    held_by_naming: bool,
     /// The last stream that was set up has ended, then.
     streamless: Option<Instant>,
 }
@@ -112,6 +116,7 @@ impl Life {
             opened: 0,
             last_active: now,
             asked: None,
+            held_by_naming: false,
             streamless: None,
         }
     }
@@ -141,25 +146,35 @@ impl Life {
         slot.setup = Some(setup);
         self.streamless = None;
         self.active(now);
-        SetUp::Registered
+        match self.naming_is_over() {
+            true => SetUp::NoNaming,
+            false => SetUp::Registered,
+        }
     }
 
     pub(super) fn close(&mut self, number: StreamNo, now: Instant) -> Left {
         let Some(index) = self.slots.iter().position(|slot| slot.number == number) else {
             return Left::Same;
         };
-        let Some(ended) = self.slots.swap_remove(index).setup else {
+        if self.slots.swap_remove(index).setup.is_none() {
             return Left::Same;
-        };
+        }
         if !self.is_registered() {
             self.streamless = Some(now);
             self.asked = None;
             return Left::Unregistered;
         }
-        match ended.is_naming() && !self.is_naming() {
+        match self.naming_is_over() {
             true => Left::NoNaming,
             false => Left::Same,
         }
+    }
+
+    /// Whether naming holds something that none of the streams is for; said once.
+    fn naming_is_over(&mut self) -> bool {
+        let held = self.held_by_naming;
+        self.held_by_naming = self.is_naming();
+        held && !self.held_by_naming
     }
 
     /// It did something that only a living client does.

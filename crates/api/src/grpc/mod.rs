@@ -19,7 +19,6 @@
 mod call;
 mod connection;
 mod connections;
-mod contained;
 mod frame;
 mod hall;
 mod kind;
