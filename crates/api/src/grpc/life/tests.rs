@@ -208,3 +208,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn naming_is_over_once_when_what_follows_it_is_something_else() {
+    let start = start();
+    let (mut life, first) = naming(start);
+    assert_eq!(life.close(first, start), Left::Unregistered);
+    let config = life.open(start).unwrap();
+    assert_eq!(life.set_up(config, setup(CONFIG), start), SetUp::NoNaming);
+    let further = life.open(start).unwrap();
+    assert_eq!(life.set_up(further, setup(CONFIG), start), SetUp::Registered);
+    let (mut life, first) = naming(start);
+    life.close(first, start);
+    let second = life.open(start).unwrap();
+    assert_eq!(
+        life.set_up(second, setup(NAMING), start),
+        SetUp::Registered,
+        "it went on"
+    );
+}

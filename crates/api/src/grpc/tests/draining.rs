@@ -1,6 +1,7 @@
 //! Sending clients to other nodes.
 
-use super::rig::Rig;
+use super::rig::{Rig, StillTime};
+use futures_util::FutureExt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -104,4 +105,54 @@ fn withdrawn() -> f64 {
         .filter(|metric| metric.get_label().iter().any(|label| label.value() == "withdraw"))
         .map(|metric| metric.get_counter().get_value())
         .sum()
+}
+
+#[tokio::test]
+async fn the_clients_of_a_node_that_serves_no_more_are_sent_away_within_ten_seconds() {
+    for by_operator in [false, true] {
+        let rig = Rig::open().await;
+        let (_client, mut stream, info) = rig.java().await;
+        match by_operator {
+            false => rig.bed.set_loading(Some("raft has stopped")),
+            true => {
+                let context = rig.bed.context();
+                let set = rig.bed.naming.set_switch(&context, "overriddenServerStatus", "DOWN");
+                set.await.unwrap();
+            }
+        }
+        tokio::time::pause();
+        let begun = tokio::time::Instant::now();
+        let (name, json) = stream.next().await.unwrap();
+        assert_eq!(name, "ConnectResetRequest");
+        assert_eq!(json["connectionId"].as_str().unwrap(), info.name);
+        let asked = begun.elapsed();
+        assert!(asked >= Duration::from_secs(3), "asked after {asked:?}");
+        assert_eq!(stream.try_next().await.unwrap_err().code(), Code::Unavailable);
+        assert!(
+            begun.elapsed() >= asked + Duration::from_secs(2),
+            "it had no time to go"
+        );
+        rig.until("it is closed", |rig| rig.connections.is_empty()).await;
+        assert!(begun.elapsed() <= Duration::from_secs(10));
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
+async fn a_moment_of_not_being_ready_sends_nobody_away() {
+    let rig = Rig::open().await;
+    let (mut client, mut stream, _) = rig.java().await;
+    let time = StillTime::begin();
+    for _ in 0..4 {
+        for (reason, looks) in [(Some("a moment"), 2), (None, 2)] {
+            rig.bed.set_loading(reason);
+            for _ in 0..looks {
+                time.pass(Duration::from_secs(1)).await;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    assert_eq!(client.call("HealthCheckRequest", "{}").await.codes(), (200, 0));
+    let told = stream.try_next().now_or_never();
+    assert!(told.is_none(), "{told:?}");
 }
