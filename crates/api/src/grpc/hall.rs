@@ -199,13 +199,7 @@ impl Hall {
             return;
         }
         if let Some(behind) = self.behind.get() {
-            let context = self.context(self.clock.now());
-            for (service, instances) in behind.naming.published_by(connection.id) {
-                if let Some(instance) = instances.first() {
-                    behind.naming.withdraw(&context, connection.id, &service, &instance.key);
-                }
-            }
-            behind.push.end(connection.id);
+            behind.naming.connection_left(connection.id);
         }
         self.watches().ended(connection.id);
     }
@@ -259,7 +253,7 @@ impl Drop for Entered {
         let reason = self.connection.ended().unwrap_or(self.reason);
         grpc_ended(reason);
         if let Some(behind) = self.hall.behind.get() {
-            behind.naming.connection_ended(id);
+            behind.naming.connection_ended_by(id, reason.ending());
         }
         if let Some(watches) = self.hall.watches.get() {
             watches.ended(id);

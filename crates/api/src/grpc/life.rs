@@ -8,6 +8,7 @@
 //! at the latest.
 
 use super::setup::Setup;
+use muster_naming::Ending;
 use std::time::{Duration, Instant};
 
 /// Silence after which a client is asked whether it lives; Nacos's own. Clients send something every 5 s.
@@ -55,6 +56,15 @@ impl EndReason {
             EndReason::Reset => "reset",
             EndReason::Blocked => "blocked",
             EndReason::Refused => "refused",
+        }
+    }
+
+    /// What it is to what the connection published. Whom this node sends away is to be listed until it has found another.
+    pub(super) fn ending(self) -> Ending {
+        match self {
+            EndReason::Closed => Ending::Closed,
+            EndReason::Silent => Ending::Silent,
+            EndReason::Reset | EndReason::Blocked | EndReason::Refused => Ending::Evicted,
         }
     }
 }

@@ -227,3 +227,12 @@ fn naming_is_over_once_when_what_follows_it_is_something_else() {
         "it went on"
     );
 }
+
+#[test]
+fn whom_the_node_sends_away_keeps_its_listing_and_who_left_does_not() {
+    for reason in [EndReason::Reset, EndReason::Blocked, EndReason::Refused] {
+        assert_eq!(reason.ending(), Ending::Evicted);
+    }
+    assert_eq!(EndReason::Closed.ending(), Ending::Closed);
+    assert_eq!(EndReason::Silent.ending(), Ending::Silent);
+}
