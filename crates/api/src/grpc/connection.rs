@@ -1,6 +1,7 @@
 //! A client's connection: one transport with its streams.
 
 use super::frame::{self, Budget, Code, Status};
+use super::info::ConnectionInfo;
 use super::life::{Due, EndReason, Left, Life, SetUp, StreamNo};
 use super::outbox::{Outbox, Queued, Refusal};
 use super::setup::Setup;
@@ -10,7 +11,7 @@ use muster_model::ConnectionId;
 use muster_runtime::Clock;
 use muster_wire::grpc::{Ack, ClientDetectionRequest, ConnectResetRequest, SetupAckRequest};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -22,10 +23,6 @@ const ASKED_MAX: usize = 64;
 
 /// A queue of which nothing was taken for so long is its client's refusal to read. Nacos waits 300 s.
 const BLOCKED: Duration = Duration::from_secs(60);
-
-/// From asking a client to go to closing its transport: Java and Go have changed over by then, and open the new connection
-/// first.
-pub(super) const MOVE: Duration = Duration::from_secs(3);
 
 /// How the streams of a connection end that the server ends.
 const ENDING: Status = Status::new(Code::Unavailable, "the server ends this connection");
@@ -61,8 +58,6 @@ struct State {
     last_ask: u64,
     /// Acks of pushes that are still believed.
     acks_due: u32,
-    /// It was asked to go, then, because this node serves no more.
-    sent_away: Option<Instant>,
     exit: Option<Exit>,
     transport: Option<Waker>,
 }
@@ -110,22 +105,6 @@ impl From<Refusal> for AskError {
     }
 }
 
-/// A connection as listed.
-#[derive(Clone, Debug)]
-pub struct ConnectionInfo {
-    pub id: ConnectionId,
-    /// As clients are told it: `<millis>_<ip>_<port>`.
-    pub name: String,
-    pub peer: SocketAddr,
-    /// What the client says its own address is.
-    pub client_ip: String,
-    pub version: String,
-    pub app: String,
-    pub labels: BTreeMap<String, String>,
-    pub since_ms: u64,
-    pub last_active_ms: u64,
-}
-
 impl Connection {
     pub(super) fn new(id: ConnectionId, peer: SocketAddr, since_ms: u64, clock: Clock) -> Self {
         let opened = clock.now();
@@ -145,7 +124,6 @@ impl Connection {
                 waiting: HashMap::new(),
                 last_ask: 0,
                 acks_due: SPARE_ACKS,
-                sent_away: None,
                 exit: None,
                 transport: None,
             }),
@@ -374,18 +352,12 @@ impl Connection {
             if self.unsent.unread_for(now) >= BLOCKED || state.outboxes.iter().any(is_blocked) {
                 return Some(EndReason::Blocked);
             }
-            if !serves_no_more {
-                state.sent_away = None;
-            } else if state.life.is_registered() {
-                let asked = *state.sent_away.get_or_insert(now);
-                drop(state);
-                if asked == now {
-                    self.reset(None);
-                }
-                return (now.saturating_duration_since(asked) >= MOVE).then_some(EndReason::Reset);
-            }
             let late = state.life.late(now).and_then(|number| state.outbox(number).cloned());
-            (state.life.look(now), late)
+            let due = match serves_no_more && state.life.is_registered() {
+                true => state.life.send_away(now),
+                false => state.life.look(now),
+            };
+            (due, late)
         };
         if let Some(late) = late {
             late.end(Status::new(
@@ -396,6 +368,11 @@ impl Connection {
         match due {
             Due::Nothing => None,
             Due::End(reason) => Some(reason),
+            Due::Go => {
+                // Of the other members a node that serves no more knows nothing for sure; clients have lists of their own.
+                self.reset(None);
+                None
+            }
             Due::Detect => {
                 self.tell(ClientDetectionRequest::TYPE, |request_id| {
                     ClientDetectionRequest { request_id }.encode()

@@ -1,8 +1,9 @@
 //! The handle to all connections: listing, pushing, sending them away.
 
-use super::connection::{Connection, ConnectionInfo, MOVE};
+use super::connection::Connection;
 use super::hall::{Behind, Hall};
-use super::life::EndReason;
+use super::info::ConnectionInfo;
+use super::life::{EndReason, MOVE};
 use super::outbox::Refusal;
 use muster_naming::Naming;
 use muster_push::{Delivery, Handed, Push, Sink, SubscriptionKey, Target};

@@ -27,7 +27,7 @@ const PARTIAL_BYTES_MAX: usize = 256 << 20;
 const PARTIAL_SHARE: usize = 2;
 
 /// How long a node that served must have been unready before it sends its clients away; what is over sooner, they need
-/// not know of. With [`MOVE`](super::connection::MOVE) they are gone within 8 s.
+/// not know of. With [`MOVE`](super::life::MOVE) they are gone within 8 s.
 const UNREADY: Duration = Duration::from_secs(3);
 
 /// Connections looked at before other tasks get their turn.

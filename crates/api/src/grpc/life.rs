@@ -26,6 +26,10 @@ pub(super) const UNSET: Duration = Duration::from_secs(30);
 /// From the end of the last stream that was set up to the transport's: a client that goes on opens the next at once.
 pub(super) const STREAMLESS: Duration = Duration::from_secs(2);
 
+/// From asking a client to go to closing its transport: Java and Go have changed over by then, and open the new connection
+/// first.
+pub(super) const MOVE: Duration = Duration::from_secs(3);
+
 /// Streams of one transport. Python 2.0.0 has one for each client object of a process; all others have one.
 pub(super) const STREAMS_MAX: usize = 32;
 
@@ -75,6 +79,8 @@ pub(super) enum Due {
     Nothing,
     /// Ask whether it lives.
     Detect,
+    /// Ask it to go to another node.
+    Go,
     End(EndReason),
 }
 
@@ -113,6 +119,8 @@ pub(super) struct Life {
     opened: u32,
     last_active: Instant,
     asked: Option<Instant>,
+    /// It was asked to go, then.
+    sent_away: Option<Instant>,
     /// Naming may hold something for the connection.
     held_by_naming: bool,
     /// The last stream that was set up has ended, then.
@@ -126,6 +134,7 @@ impl Life {
             opened: 0,
             last_active: now,
             asked: None,
+            sent_away: None,
             held_by_naming: false,
             streamless: None,
         }
@@ -217,7 +226,21 @@ impl Life {
         self.slots.iter().find(late).map(|slot| slot.number)
     }
 
+    /// What is due where the node serves no more: its clients are asked to go, and then ended.
+    pub(super) fn send_away(&mut self, now: Instant) -> Due {
+        match self.sent_away {
+            None => {
+                self.sent_away = Some(now);
+                Due::Go
+            }
+            Some(then) if now.saturating_duration_since(then) >= MOVE => Due::End(EndReason::Reset),
+            Some(_) => Due::Nothing,
+        }
+    }
+
+    /// What is due where the node serves.
     pub(super) fn look(&mut self, now: Instant) -> Due {
+        self.sent_away = None;
         let since = |then: Instant| now.saturating_duration_since(then);
         if !self.is_registered() {
             return match self.streamless {

@@ -184,6 +184,7 @@ proptest! {
                     while now < until {
                         now += Duration::from_millis(1_000).min(until - now);
                         match life.look(now) {
+                            Due::Go => prop_assert!(false, "this node serves"),
                             Due::Nothing => {}
                             Due::Detect => {
                                 prop_assert!(life.is_registered() && asked.is_none() && now - active >= SILENCE);
@@ -235,4 +236,16 @@ fn whom_the_node_sends_away_keeps_its_listing_and_who_left_does_not() {
     }
     assert_eq!(EndReason::Closed.ending(), Ending::Closed);
     assert_eq!(EndReason::Silent.ending(), Ending::Silent);
+}
+
+#[test]
+fn who_is_sent_away_is_asked_once_and_has_time_to_go() {
+    let start = start();
+    let (mut life, _) = naming(start);
+    assert_eq!(life.send_away(start), Due::Go);
+    assert_eq!(life.send_away(start + seconds(2)), Due::Nothing);
+    assert_eq!(life.send_away(start + seconds(3)), Due::End(EndReason::Reset));
+    // The node serves again.
+    assert_eq!(life.look(start + seconds(4)), Due::Nothing);
+    assert_eq!(life.send_away(start + seconds(5)), Due::Go);
 }

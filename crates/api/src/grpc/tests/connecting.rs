@@ -179,7 +179,7 @@ async fn two_clients_of_one_process_share_a_transport() {
 #[tokio::test]
 async fn a_call_that_was_sent_after_its_setup_is_answered_as_of_a_registered_connection() {
     let rig = Rig::open().await;
-    let late = super::client::late_by(rig.address, std::time::Duration::from_millis(300)).await;
+    let late = super::client::late_by(rig.address, std::time::Duration::from_millis(300), &rig.tasks).await;
     let client = super::client::Client::connect(late, super::client::Socket::Plain).await;
     let (mut opening, mut asking) = (client.clone(), client);
     asking.call("ServerCheckRequest", "{}").await;
