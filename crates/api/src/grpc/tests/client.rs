@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
+use muster_runtime::{TaskKind, Tasks};
 use muster_wire::grpc::{Any, Metadata, Payload};
 use serde_json::Value;
 use socket2::SockRef;
@@ -207,14 +208,17 @@ impl Stream {
 }
 
 /// An address that hands one client's bytes on to `server` in lumps, as a server reads them that is busy for so long.
-pub(super) async fn late_by(server: SocketAddr, pause: Duration) -> SocketAddr {
+pub(super) async fn late_by(server: SocketAddr, pause: Duration, tasks: &Tasks) -> SocketAddr {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
+    let further = tasks.clone();
+    tasks.spawn("late client", TaskKind::Contained, async move {
         let (mut from, mut to) = listener.accept().await.unwrap().0.into_split();
         let (mut back, mut on) = TcpStream::connect(server).await.unwrap().into_split();
-        tokio::spawn(async move { tokio::io::copy(&mut back, &mut to).await });
+        further.spawn("late answers", TaskKind::Contained, async move {
+            let _ = tokio::io::copy(&mut back, &mut to).await;
+        });
         let mut bytes = vec![0; 1 << 20];
         loop {
             from.readable().await.unwrap();

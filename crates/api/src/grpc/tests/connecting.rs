@@ -179,7 +179,7 @@ async fn two_clients_of_one_process_share_a_transport() {
 #[tokio::test]
 async fn a_call_that_was_sent_after_its_setup_is_answered_as_of_a_registered_connection() {
     let rig = Rig::open().await;
-    let late = super::client::late_by(rig.address, std::time::Duration::from_millis(300)).await;
+    let late = super::client::late_by(rig.address, std::time::Duration::from_millis(300), &rig.tasks).await;
     let client = super::client::Client::connect(late, super::client::Socket::Plain).await;
     let (mut opening, mut asking) = (client.clone(), client);
     asking.call("ServerCheckRequest", "{}").await;
@@ -205,4 +205,26 @@ async fn a_node_that_serves_no_more_is_left_by_its_clients() {
         Ok(answer) => assert!(!(300..400).contains(&answer.codes().1), "{answer:?}"),
         Err(_closed) => {}
     }
+}
+
+/// Between the two setups nothing says that the naming client is gone for good.
+#[tokio::test]
+async fn what_a_naming_client_published_goes_when_the_next_setup_is_not_its_own() {
+    let rig = Rig::open().await;
+    let (mut client, naming, info) = rig.java().await;
+    rig.publish(info.id, "s", &["10.0.0.1:80"]);
+    drop(naming);
+    rig.until("its stream is gone", |rig| rig.connections.find(&info.name).is_none())
+        .await;
+    let mut config = client
+        .set_up(r#"{"labels":{"module":"config"},"abilityTable":{}}"#)
+        .await;
+    assert_eq!(config.next().await.unwrap().0, "SetupAckRequest");
+    assert_eq!(rig.listed("s"), 0);
+    assert_eq!(client.call("HealthCheckRequest", "{}").await.codes(), (200, 0));
+    // Its naming client may come back.
+    let mut naming = client.set_up(super::client::JAVA_SETUP).await;
+    assert_eq!(naming.next().await.unwrap().0, "SetupAckRequest");
+    rig.publish(info.id, "s", &["10.0.0.1:80"]);
+    assert_eq!(rig.listed("s"), 1);
 }
