@@ -16,6 +16,8 @@ import java.util.List;
 final class Steps {
     /** The connection's loss is the death: nobody waits for a beat that does not come. */
     private static final double GONE_WITHIN_MS = 2000;
+    /** A connection that nobody closes and nobody answers on: asked after 20 s of silence, and 5 s given to answer; the rest is for a slow machine. */
+    private static final double SILENT_WITHIN_MS = 35000;
 
     private final NamingService publisher = Clients.connect(Clients.NODES[0]);
     private final NamingService second = Clients.connect(Clients.NODES[0]);
@@ -63,7 +65,7 @@ final class Steps {
         Report.print("{\"ask\":\"turn_over\"}");
 
         List<Thread> aside = new ArrayList<>();
-        aside.add(Report.start("killed_client_removed", this::killed));
+        aside.add(aside(this::held));
         aside.add(aside(this::persistent));
         aside.add(aside(() -> Extra.steps(publisher, subscriber, third)));
         selecting();
@@ -211,8 +213,9 @@ final class Steps {
         listening.close();
     }
 
-    private Report.Outcome killed() throws Exception {
-        String named = "compat-java2-killed-" + Clients.RUN;
+    /** A client in a process of its own: frozen, let go on, killed. */
+    private void held() throws Exception {
+        String named = "compat-java2-held-" + Clients.RUN;
         Watch watch = new Watch(third, named, Clients.GROUP);
         ProcessBuilder builder = new ProcessBuilder(System.getProperty("java.home") + "/bin/java", "-cp", System.getProperty("java.class.path"),
                 "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "Client", "hold");
@@ -221,17 +224,39 @@ final class Steps {
         builder.redirectOutput(new File("/dev/null"));
         Process child = builder.start();
         try {
-            Report.eventually("the held instance", 30000, () -> watch.has(Clients.PORT + 5));
-            Thread.sleep(3000);
-            Report.check(child.isAlive(), "the process to be killed ended by itself");
-            Report.check(watch.has(Clients.PORT + 5), "gone before its client was killed");
+            Report.run("frozen_client_removed", () -> {
+                Report.eventually("the held instance", 30000, () -> watch.has(Clients.PORT + 5));
+                Thread.sleep(3000);
+                Report.check(child.isAlive(), "the process to be frozen ended by itself");
+                Report.check(watch.has(Clients.PORT + 5), "gone before its client was frozen");
+                signal(child, "STOP");
+                long start = System.nanoTime();
+                Report.eventually("gone", (long) SILENT_WITHIN_MS, () -> watch.hosts.isEmpty());
+                return new Report.Outcome(Report.since(start), "SIGSTOP of the client, to a third client's callback");
+            });
+            Report.run("frozen_client_returns", () -> {
+                signal(child, "CONT");
+                long start = System.nanoTime();
+                Report.eventually("registered again", 20000, () -> watch.has(Clients.PORT + 5));
+                return new Report.Outcome(Report.since(start), "SIGCONT of the client, by itself");
+            });
+            Report.run("killed_client_removed", () -> {
+                Thread.sleep(2000);
+                Report.check(watch.has(Clients.PORT + 5), "gone before its client was killed");
+                child.destroyForcibly();
+                long start = System.nanoTime();
+                Report.eventually("gone", 30000, () -> watch.hosts.isEmpty());
+                double ms = Report.since(start);
+                Report.check(ms < GONE_WITHIN_MS, "told after " + Math.round(ms) + " ms");
+                return new Report.Outcome(ms, "kill -9 of the client, to a third client's callback");
+            });
         } finally {
             child.destroyForcibly();
         }
-        long start = System.nanoTime();
-        Report.eventually("gone", 30000, () -> watch.hosts.isEmpty());
-        double ms = Report.since(start);
-        Report.check(ms < GONE_WITHIN_MS, "told after " + Math.round(ms) + " ms");
-        return new Report.Outcome(ms, "kill -9 of the client, to a third client's callback");
+    }
+
+    private static void signal(Process process, String name) throws Exception {
+        int status = new ProcessBuilder("kill", "-" + name, String.valueOf(process.pid())).inheritIO().start().waitFor();
+        Report.check(status == 0, "kill -" + name + " says " + status);
     }
 }

@@ -11,6 +11,8 @@ const V2_0: &[&str] = &[
     "subscribe_when_it_exists",
     "update_seen",
     "push_times",
+    "frozen_client_removed",
+    "frozen_client_returns",
     "killed_client_removed",
     "persistent_register",
     "persistent_deregister",
@@ -30,6 +32,8 @@ const V2_4: &[&str] = &[
     "subscribe_when_it_exists",
     "update_seen",
     "push_times",
+    "frozen_client_removed",
+    "frozen_client_returns",
     "killed_client_removed",
     "persistent_register",
     "persistent_deregister",
@@ -51,6 +55,8 @@ const V3: &[&str] = &[
     "subscribe_when_it_exists",
     "update_seen",
     "push_times",
+    "frozen_client_removed",
+    "frozen_client_returns",
     "killed_client_removed",
     "persistent_register",
     "persistent_deregister",
@@ -85,12 +91,34 @@ const FAILOVER: &[&str] = &[
     "failover_restarted_node",
 ];
 
+const FAILOVER_3: &[&str] = &[
+    "failover_stays_listed",
+    "failover_moves",
+    "failover_event",
+    "failover_register",
+    "failover_persistent_register",
+    "failover_fuzzy_watch",
+    "failover_lost_client_removed",
+    "failover_restarted_node",
+];
+
 const STOP: &[&str] = &[
     "stop_stays_listed",
     "stop_moves",
     "stop_event",
     "stop_register",
     "stop_persistent_register",
+    "stop_lost_client_removed",
+    "stop_restarted_node",
+];
+
+const STOP_3: &[&str] = &[
+    "stop_stays_listed",
+    "stop_moves",
+    "stop_event",
+    "stop_register",
+    "stop_persistent_register",
+    "stop_fuzzy_watch",
     "stop_lost_client_removed",
     "stop_restarted_node",
 ];
@@ -134,8 +162,8 @@ const JAVA_3: Client = Client {
     language: "java",
     version: "3.2.1-2026.03.30",
     steps: V3,
-    failover: FAILOVER,
-    stop: STOP,
+    failover: FAILOVER_3,
+    stop: STOP_3,
     skew: GRPC_SKEW,
     tls: TLS,
     mixed: true,
