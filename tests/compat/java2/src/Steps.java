@@ -1,5 +1,7 @@
 import static java.util.Arrays.asList;
 
+import com.alibaba.nacos.api.NacosFactory;
+import com.alibaba.nacos.api.PropertyKeyConst;
 import com.alibaba.nacos.api.naming.NamingService;
 import com.alibaba.nacos.api.naming.pojo.Instance;
 import com.alibaba.nacos.api.naming.pojo.ListView;
@@ -8,6 +10,7 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Properties;
 
 /**
  * Everything that all versions can do. A client of these versions has one record a service on its connection: registering a second
@@ -71,6 +74,8 @@ final class Steps {
         selecting();
         clusters();
         Report.run("unsubscribe", this::unsubscribe);
+        Report.run("namespace", this::namespace);
+        Report.run("credentials", this::credentials);
         Report.run("server_status", () -> {
             Report.check("UP".equals(subscriber.getServerStatus()), subscriber.getServerStatus());
             return null;
@@ -189,6 +194,38 @@ final class Steps {
         Thread.sleep(1500);
         Report.check(watch.calls == before, "called " + (watch.calls - before) + " times after unsubscribing");
         return "a change after it calls nobody";
+    }
+
+    private String namespace() throws Exception {
+        String named = "compat-java2-namespace-" + Clients.RUN;
+        Properties here = Clients.properties(Clients.NODES[0]);
+        here.put(PropertyKeyConst.NAMESPACE, "compat-namespace");
+        Properties there = Clients.properties(Clients.NODES[1]);
+        there.put(PropertyKeyConst.NAMESPACE, "compat-namespace");
+        NamingService within = NacosFactory.createNamingService(here);
+        NamingService listening = NacosFactory.createNamingService(there);
+        Watch watch = new Watch(listening, named, Clients.GROUP);
+        watch.told("an instance", () -> within.registerInstance(named, Clients.GROUP, Clients.instance(27)),
+                hosts -> Watch.has(hosts, Clients.PORT + 27));
+        Report.check(Clients.list(third, named).isEmpty(), "seen from the namespace public");
+        within.deregisterInstance(named, Clients.GROUP, Clients.instance(27));
+        within.shutDown();
+        listening.shutDown();
+        return "told within it, not seen outside";
+    }
+
+    /** Many have a name and a password in their settings; a server that asks for none has to let them in all the same. */
+    private String credentials() throws Exception {
+        String named = "compat-java2-credentials-" + Clients.RUN;
+        Properties properties = Clients.properties(Clients.NODES[0]);
+        properties.put(PropertyKeyConst.USERNAME, "nacos");
+        properties.put(PropertyKeyConst.PASSWORD, "nacos");
+        NamingService client = NacosFactory.createNamingService(properties);
+        client.registerInstance(named, Clients.GROUP, Clients.instance(28));
+        Report.eventually("listed", 5000, () -> Clients.listed(third, named, 28));
+        client.shutDown();
+        Report.eventually("gone with its client", 2000, () -> !Clients.listed(third, named, 28));
+        return "registered; closing the client takes its instance along";
     }
 
     private void persistent() throws Exception {
