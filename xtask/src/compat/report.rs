@@ -93,7 +93,7 @@ impl Report {
 
     pub(super) fn print(&self) {
         println!(
-            "\n{:8} {:7} {:31} {:7} {:>9}  detail",
+            "\n{:8} {:16} {:31} {:7} {:>9}  detail",
             "client", "version", "step", "result", "ms"
         );
         for row in self.sorted() {
@@ -106,7 +106,7 @@ impl Report {
 fn line(row: &Row) -> String {
     let ms = row.ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"));
     format!(
-        "{:8} {:7} {:31} {:7} {ms:>9}  {}",
+        "{:8} {:16} {:31} {:7} {ms:>9}  {}",
         row.client, row.version, row.step, row.result, row.detail
     )
 }

@@ -65,6 +65,7 @@ final class Moves {
             direct.put(node, Clients.connect(node));
             direct.get(node).registerInstance(service(node) + "-lost", Clients.GROUP, Clients.instance(57));
         }
+        Extra.Following following = new Extra.Following(kind, subscribers);
         String gone = Report.ask(end);
         long start = System.nanoTime();
         direct.remove(gone);
@@ -93,8 +94,9 @@ final class Moves {
             persistent.setEphemeral(false);
             return registered(subscribers.get(gone), named + "-persistent", persistent) + " refused before";
         });
-        stays.join();
         moves.join();
+        following.goesOn(gone, survivor);
+        stays.join();
         lost.join();
         Report.ask(begin);
         Report.run(kind + "_restarted_node", () -> {
