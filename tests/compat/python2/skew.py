@@ -16,7 +16,7 @@ async def play():
     publishers = [await connect(node) for node in NODES]
     for at, publisher in enumerate(publishers):
         await register(publisher, service, 80 + at)
-    (mover, _), (moving_publisher, _) = await spread([ahead, behind], [ahead], 2)
+    (mover, _), (moving_publisher, _), (asking, _) = await spread([ahead, behind], [ahead], 3)
     await register(moving_publisher, service, 83)
     seen = await Watch.start(mover, service)
     behind_seen = await Watch.start(await connect(behind), service)
@@ -24,12 +24,16 @@ async def play():
         await watch.lists("all four", 10, 80, 81, 82, 83)
     await run("skew_ahead", changes(publishers, service, seen, 2))
     await run("skew_behind", changes(publishers, service, behind_seen, 3))
+    # What a node says when it is asked is dated by its own clock, which the other nodes may not have heard of since.
+    await asyncio.sleep(6)
+    quiet = await Watch.start(asking, service)
+    await quiet.lists("all four", 10, 80, 81, 82, 83)
     dead = await ask("stop")
     start = time.monotonic()
 
     async def moves():
-        # The two that moved, the pinned subscriber and its publisher.
-        await eventually("connections to the node behind", 20, lambda: led(behind) >= 4)
+        # The three that moved, the pinned subscriber and its publisher.
+        await eventually("connections to the node behind", 20, lambda: led(behind) >= 5)
         await register(publishers[0], service, 80, 40.0)
         # Up to 30 s pass until this client subscribes again.
         await eventually("a change after the move", 45, lambda: any(host.weight == 40.0 for host in seen.hosts))
@@ -40,7 +44,13 @@ async def play():
                                       lambda hosts: any(host.weight == 60.0 for host in hosts), within_s=10)
         return ms, "an instance first published 5 s ahead is updated 5 s behind"
 
+    async def moved_at_once():
+        # It subscribes again up to 30 s after the other did.
+        await eventually("the change", 33, lambda: any(host.weight == 40.0 for host in quiet.hosts))
+        return "the same, by one that had asked the node ahead just before"
+
     await run("skew_moves", moves())
+    await run("skew_moved_at_once", moved_at_once())
     await run("skew_moved", changes(publishers[:1], service, seen, 50))
     await run("skew_moved_publisher", publisher_moved())
     await ask("start")

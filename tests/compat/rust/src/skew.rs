@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::client::{
     GROUP, connect_to, connections, grpc_port, instance, nodes, port, register, service, spread, weighing,
 };
-use crate::report::{Done, ask, eventually, run, since, times, took};
+use crate::report::{Done, ask, eventually, run, since, times, took, well};
 use crate::watch::Watch;
 
 pub async fn play() -> Result<(), String> {
@@ -26,7 +26,7 @@ pub async fn play() -> Result<(), String> {
         register(publisher, &service, instance(80 + at as i32)).await?;
     }
     let both = [ahead.clone(), behind.clone()];
-    let mut movers = spread(&both, std::slice::from_ref(&ahead), 2).await?;
+    let mut movers = spread(&both, std::slice::from_ref(&ahead), 3).await?;
     let (mover, _) = movers.remove(0);
     let (moving_publisher, _) = movers.remove(0);
     register(&moving_publisher, &service, instance(83)).await?;
@@ -39,14 +39,19 @@ pub async fn play() -> Result<(), String> {
 
     run("skew_ahead", changes(&publishers, &service, &seen, 2)).await;
     run("skew_behind", changes(&publishers, &service, &behind_seen, 3)).await;
+    // What a node says when it is asked is dated by its own clock, which the other nodes may not have heard of since.
+    sleep(Duration::from_secs(6)).await;
+    let (asking, _) = movers.remove(0);
+    let quiet = Watch::start(&asking, &service, GROUP).await?;
+    quiet.lists("all four", 10, &all).await?;
     let dead = ask("stop").await;
     let start = Instant::now();
     run("skew_moves", async {
         eventually("connections to the node behind", 15, || async {
             let open = connections();
             let there = open.values().filter(|port| **port == grpc_port(&behind)).count();
-            // The two that moved, the pinned subscriber and its publisher.
-            (there >= 4).then_some(())
+            // The three that moved, the pinned subscriber and its publisher.
+            (there >= 5).then_some(())
         })
         .await?;
         register(&publishers[0], &service, weighing(80, 40.0)).await?;
@@ -58,6 +63,14 @@ pub async fn play() -> Result<(), String> {
             since(start),
             "from 5 s ahead to 5 s behind, until the first change is heard of there",
         )
+    })
+    .await;
+    run("skew_moved_at_once", async {
+        eventually("the change", 3, || async {
+            quiet.hosts().iter().any(|host| host.weight == 40.0).then_some(())
+        })
+        .await?;
+        well("the same, by one that had asked the node ahead just before")
     })
     .await;
     run("skew_moved", changes(&publishers[..1], &service, &seen, 50)).await;

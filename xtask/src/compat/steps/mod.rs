@@ -104,6 +104,7 @@ const GRPC_SKEW: &[&str] = &[
     "skew_ahead",
     "skew_behind",
     "skew_moves",
+    "skew_moved_at_once",
     "skew_moved",
     "skew_moved_publisher",
     "skew_returned",
