@@ -4,6 +4,7 @@ use super::frame::{self, Code, Status};
 use super::life::{Due, EndReason, Left, Life, SetUp, StreamNo};
 use super::outbox::{Outbox, Refusal};
 use super::setup::Setup;
+use super::unsent::Unsent;
 use bytes::Bytes;
 use muster_model::ConnectionId;
 use muster_runtime::Clock;
@@ -31,6 +32,7 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     /// As the client is told it: `<millis>_<ip>_<port>`.
     pub(super) name: Box<str>,
+    pub(super) unsent: Unsent,
     since_ms: u64,
     clock: Clock,
     opened: Instant,
@@ -118,6 +120,7 @@ impl Connection {
             id,
             peer,
             name: format!("{since_ms}_{}_{}", peer.ip(), peer.port()).into(),
+            unsent: Unsent::default(),
             since_ms,
             opened,
             clock,
@@ -133,6 +136,11 @@ impl Connection {
             #[cfg(test)]
             asked: None,
         }
+    }
+
+    /// One whose unread answers count with those of others.
+    pub(super) fn counting(self, unsent: Unsent) -> Self {
+        Self { unsent, ..self }
     }
 
     /// A set-up naming connection without a transport; what it is asked comes out of the receiver and is acked at once.

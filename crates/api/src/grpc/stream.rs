@@ -112,7 +112,7 @@ impl Inlet {
             }
             is_set_up = true;
             read = read.wrapping_add(1);
-            if read % MESSAGES_PER_TURN == 0 {
+            if read.is_multiple_of(MESSAGES_PER_TURN) {
                 tokio::task::yield_now().await;
             }
         };
@@ -154,7 +154,7 @@ impl Inlet {
             return;
         };
         if let Acked::Push(token) = self.connection.acked(&ack)
-            && let Some(behind) = self.hall.serving()
+            && let Some(behind) = self.hall.behind()
         {
             behind.push.acked_by(token, self.connection.id);
         }

@@ -30,6 +30,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 
 /// Calls and streams of one transport at once; clients hold further ones back.
 const CALLS_MAX: u32 = 100;
@@ -49,13 +50,19 @@ const HEADER_BYTES_MAX: u32 = 8 * 1_024;
 const PING_AFTER: Duration = Duration::from_secs(15);
 const PING_WAIT: Duration = Duration::from_secs(8);
 
+/// From the end of a transport's last call to its own: what was said last is on its way by then.
+const IDLE_END: Duration = Duration::from_secs(1);
+
 /// Serves one accepted socket until its end.
 pub(super) async fn serve(hall: Arc<Hall>, socket: TcpStream, mut entered: Entered) {
     // Answers and pushes are one small write each; waiting to fill a packet would only add 40 ms.
     let _ = socket.set_nodelay(true);
     let connection = entered.connection.clone();
-    let accepting = tls::accept(hall.config.tls.as_ref(), socket);
-    let socket = match accepting.await {
+    let accepted = tokio::select! {
+        accepted = tls::accept(hall.config.tls.as_ref(), socket) => accepted,
+        _ = poll_fn(|context| connection.poll_exit(context)) => return,
+    };
+    let socket = match accepted {
         Ok(socket) => socket,
         Err(error) => {
             tracing::debug!(peer = %connection.peer, %error, "a connection was not taken");
@@ -105,19 +112,19 @@ async fn run<P: Protocol>(
     abort: &AtomicBool,
 ) -> Result<(), hyper::Error> {
     let mut running = FuturesUnordered::new();
-    let mut ending: Option<Pin<Box<tokio::time::Sleep>>> = None;
+    let mut ending: Option<Ending> = None;
     poll_fn(|context| {
         match &mut ending {
             None => {
                 if let Poll::Ready(exit) = connection.poll_exit(context) {
                     protocol.as_mut().begin_end();
-                    ending = Some(Box::pin(tokio::time::sleep(exit.within)));
+                    ending = Some(Ending::new(exit.within));
                     context.waker().wake_by_ref();
                 }
             }
             Some(ending) => {
-                if ending.as_mut().poll(context).is_ready() {
-                    abort.store(true, Ordering::Relaxed);
+                if let Poll::Ready(is_idle) = ending.poll(context, running.is_empty()) {
+                    abort.store(!is_idle, Ordering::Relaxed);
                     return Poll::Ready(Ok(()));
                 }
             }
@@ -138,6 +145,30 @@ async fn run<P: Protocol>(
         }
     })
     .await
+}
+
+/// The time that a transport has to end. One without calls has less: who never spoke, or does not hang up, holds no drain.
+struct Ending {
+    idle: Pin<Box<Sleep>>,
+    at_last: Pin<Box<Sleep>>,
+}
+
+impl Ending {
+    fn new(within: Duration) -> Self {
+        Self {
+            idle: Box::pin(sleep(within.min(IDLE_END))),
+            at_last: Box::pin(sleep(within)),
+        }
+    }
+
+    /// Says at the end whether it came because nothing was under way.
+    fn poll(&mut self, context: &mut Context<'_>, is_idle: bool) -> Poll<bool> {
+        let has_time = !self.idle.is_elapsed() && self.idle.as_mut().poll(context).is_pending();
+        if is_idle && !has_time {
+            return Poll::Ready(true);
+        }
+        self.at_last.as_mut().poll(context).map(|()| false)
+    }
 }
 
 /// hyper's side of a transport, which has five type parameters and two verbs.

@@ -40,6 +40,12 @@ mod code {
 
 pub(super) async fn answer(hall: &Arc<Hall>, connection: &Arc<Connection>, body: Incoming) -> Response<Reply> {
     let received = hall.clock.now();
+    if !connection.unsent.has_room() {
+        return Reply::refused(Status::new(
+            Code::ResourceExhausted,
+            "answers that were not read leave no room for more",
+        ));
+    }
     let mut reader = Reader::new(body, hall.config.message_bytes_max, hall.budget.clone());
     let message = match tokio::time::timeout(ARRIVAL, poll_fn(|context| reader.poll_next(context))).await {
         Ok(Some(Ok(message))) => message,
@@ -66,7 +72,7 @@ pub(super) async fn answer(hall: &Arc<Hall>, connection: &Arc<Connection>, body:
     };
     let seconds = hall.clock.now().saturating_duration_since(received).as_secs_f64();
     kind.metrics().record(outcome, seconds);
-    Reply::unary(frame::message(answer.name, answer.body))
+    Reply::unary(frame::message(answer.name, connection.unsent.count(answer.body)))
 }
 
 /// The checks in Nacos's order: an SDK goes by the first that fails.

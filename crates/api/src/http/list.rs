@@ -7,14 +7,18 @@ use bytes::Bytes;
 use muster_model::{RenderKey, ServiceKey, ServiceSnapshot};
 use muster_naming::Switches;
 use muster_push::{Subscribed, SubscriptionInfo, SubscriptionKey, Target};
-use muster_wire::{Agent, ListFilter, Refusal, ServiceParam, check_cluster_filter, service_list, service_of};
+use muster_wire::{
+    Agent, ListFilter, Refusal, ServiceParam, check_cluster_filter, service_hosts, service_list, service_of,
+};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-/// The dialect numbers of HTTP lists: this and two bits, one per yes-or-no of the filter.
-const DIALECT: u16 = 0x100;
+/// The dialect numbers of HTTP lists: this and a bit each for the yes-or-noes of the filter and for hosts without the list
+/// around them. Datagrams begin at 0x100, gRPC at 0x300.
+const DIALECT: u16 = 0x200;
 const HEALTHY_ONLY: u16 = 1;
 const BARE_NAMES: u16 = 2;
+const HOSTS_ALONE: u16 = 4;
 
 /// What is kept of a subscriber's own words, in bytes.
 const WORDS_BYTES_MAX: usize = 128;
@@ -117,13 +121,21 @@ fn shortened(text: &str) -> Box<str> {
 
 /// The bytes of the list, rendered once per snapshot and filter.
 fn rendered(snapshot: &ServiceSnapshot, filter: &ListFilter<'_>) -> Bytes {
+    let render = || Bytes::from(service_list(snapshot, filter));
+    snapshot.renders.get_or_render(&key(filter, 0), render)
+}
+
+/// The hosts alone, as an array, rendered once as well.
+pub(super) fn hosts(snapshot: &ServiceSnapshot, filter: &ListFilter<'_>) -> Bytes {
+    let render = || Bytes::from(service_hosts(snapshot, filter));
+    snapshot.renders.get_or_render(&key(filter, HOSTS_ALONE), render)
+}
+
+fn key(filter: &ListFilter<'_>, shape: u16) -> RenderKey {
     let bit = |is: bool, bit: u16| if is { bit } else { 0 };
-    let key = RenderKey {
-        dialect: DIALECT | bit(filter.healthy_only, HEALTHY_ONLY) | bit(filter.bare_names, BARE_NAMES),
+    RenderKey {
+        dialect: DIALECT | shape | bit(filter.healthy_only, HEALTHY_ONLY) | bit(filter.bare_names, BARE_NAMES),
         // No cluster has a `;` in its name.
         filter: format!("{};{}", filter.cache_ms, filter.clusters).into(),
-    };
-    snapshot
-        .renders
-        .get_or_render(&key, || Bytes::from(service_list(snapshot, filter)))
+    }
 }

@@ -47,6 +47,7 @@ const SETTINGS: &[Parameter] = &[
     Parameter::json("metadata", "a JSON object of texts, or k1=v1,k2=v2"),
     Parameter::json("selector", "{\"type\":\"none\"}; no other is built"),
 ];
+const CHANGED_SETTINGS: &[Parameter] = &[SETTINGS[0].required(), SETTINGS[1], SETTINGS[2]];
 const PAGE: &[Parameter] = &[
     Parameter::integer("pageNo", "number of the page, from 1").required(),
     Parameter::integer("pageSize", "rows of a page").required(),
@@ -138,7 +139,7 @@ pub(super) static NAMING: &[Endpoint] = &[
         Text,
         "Changes the settings of a service",
     )
-    .takes(&[SERVICE, SETTINGS]),
+    .takes(&[SERVICE, CHANGED_SETTINGS]),
     Endpoint::get("/v1/ns/service", Route::ServiceDetail, Json, "Shows a service").takes(&[SERVICE]),
     Endpoint::delete(
         "/v1/ns/service",

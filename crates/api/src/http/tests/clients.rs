@@ -180,7 +180,7 @@ impl Connected {
         let mut client = tonic::client::Grpc::new(channel.unwrap().connect().await.unwrap());
         client.ready().await.unwrap();
         let (says, said) = tokio::sync::mpsc::channel(1);
-        let setup = r#"{"headers":{},"clientVersion":"Nacos-Java-Client:v2.4.3","labels":{"module":"naming","AppName":"shop"}}"#;
+        let setup = r#"{"headers":{},"clientVersion":"Nacos-Java-Client:v2.4.3","labels":{"module":"naming","AppName":"shop"},"abilityTable":{}}"#;
         let payload = Payload {
             metadata: Some(Metadata {
                 r#type: "ConnectionSetupRequest".to_owned(),

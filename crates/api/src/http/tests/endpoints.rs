@@ -1,11 +1,12 @@
 //! What holds of every call of v2 and v3, by the table that routes them.
 
 use super::bad_input::state;
-use super::rig::{Answer as Got, Rig};
+use super::rig::{Answer as Got, Rig, read_answer};
 use crate::http::endpoint::{Answer, Endpoint, Verb};
 use crate::http::routes;
 use muster_model::Kind;
-use muster_wire::ParameterPlace;
+use muster_wire::{Parameter, ParameterKind, ParameterPlace};
+use tokio::io::AsyncWriteExt;
 
 /// The calls that answer in a `Result`, each by its own path and by its aliases.
 fn later() -> impl Iterator<Item = (&'static Endpoint, String)> {
@@ -45,7 +46,7 @@ async fn a_missing_parameter_is_400_with_code_10000_and_changes_nothing() {
     let before = state(&rig).await;
     let mut seen = 0;
     for (endpoint, path) in later() {
-        let needs = |p: &&muster_wire::Parameter| p.required && p.place == ParameterPlace::Form;
+        let needs = |p: &&Parameter| p.required && p.place == ParameterPlace::Form;
         // The one call of v2 that refuses as v1 does.
         if disabled(endpoint) || path.starts_with("/v2/ns/catalog/") || !endpoint.parameters().any(|p| needs(&p)) {
             continue;
@@ -190,4 +191,101 @@ fn every_call_is_described() {
             );
         }
     }
+}
+
+/// A row of the page that lists all calls.
+fn row(endpoint: &Endpoint) -> String {
+    let verb = match endpoint.verb {
+        Verb::Any => "any",
+        _ => method(endpoint),
+    };
+    let paths: Vec<String> = endpoint.paths().map(|path| format!("`{verb} {path}`")).collect();
+    let parameters: Vec<String> = endpoint
+        .parameters()
+        .map(|parameter| match parameter.default {
+            _ if parameter.required => format!("**{}**", parameter.name),
+            Some(default) => format!("{}={default}", parameter.name),
+            None => parameter.name.to_owned(),
+        })
+        .collect();
+    let last = match endpoint.answer {
+        Answer::Disabled(why) => why.to_owned(),
+        _ => parameters.join(", "),
+    };
+    format!("| {} | {} | {last} |", paths.join(", "), endpoint.summary)
+}
+
+#[test]
+fn the_page_of_all_calls_lists_each_as_it_is() {
+    let page = include_str!("../../../../../docs/http-api.md");
+    let missing: Vec<String> = routes::all()
+        .map(row)
+        .filter(|row| !page.contains(row.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "docs/http-api.md lacks:\n{}", missing.join("\n"));
+}
+
+/// A value that the parameter is happy with, for an address that is not registered.
+fn good(parameter: &Parameter, path: &str) -> &'static str {
+    let grouped = path.starts_with("/v2/ns/instance/beat");
+    match parameter.name {
+        "serviceName" if grouped => "G%40%40svc",
+        "serviceName" => "svc",
+        "ip" => "10.0.0.1",
+        "port" | "checkPort" => "80",
+        "clientId" => "10.0.0.9:80%23true",
+        "healthChecker" => "%7B%22type%22:%22TCP%22%7D",
+        "metadata" => "a=b",
+        "entry" => "noSuchSwitch",
+        _ => match parameter.kind {
+            ParameterKind::Integer | ParameterKind::Number => "1",
+            ParameterKind::Flag => "true",
+            ParameterKind::Text | ParameterKind::Json => "x",
+        },
+    }
+}
+
+const HOSTILE: [&str; 11] = [
+    "%00",
+    "%ff%fe",
+    "-1",
+    "99999999999999999999",
+    "NaN",
+    "%7B",
+    "%5B%5D",
+    "null",
+    "%40%40",
+    "a%23b%23%23c%0d%0a",
+    "%F0%9F%A6%80",
+];
+
+#[tokio::test]
+async fn no_value_of_any_parameter_is_a_fault_of_the_node() {
+    let rig = Rig::open().await;
+    let long = "x".repeat(5_000);
+    for (endpoint, path) in later() {
+        let mut stream = tokio::net::TcpStream::connect(rig.address).await.unwrap();
+        for bad in endpoint.parameters() {
+            for value in HOSTILE.into_iter().chain([long.as_str()]) {
+                let others = endpoint.parameters().filter(|p| p.required && p.name != bad.name);
+                let mut query: Vec<String> = others.map(|p| format!("{}={}", p.name, good(p, &path))).collect();
+                query.push(format!("{}={value}", bad.name));
+                let request = format!(
+                    "{} /nacos{path}?{} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+                    method(endpoint),
+                    query.join("&")
+                );
+                AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+                let answer = read_answer(&mut stream).await.expect("an answer");
+                // As in Nacos: a wrong switch, and a beat that is no JSON.
+                let known = path.contains("/switches") || bad.name == "beat";
+                assert!(
+                    answer.status < 500 || (answer.status == 500 && known),
+                    "{path} {}={value}: {answer:?}",
+                    bad.name
+                );
+            }
+        }
+    }
+    assert_eq!(rig.get_root("/health/ready").await.status, 200);
 }

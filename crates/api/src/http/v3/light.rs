@@ -2,11 +2,12 @@
 
 use crate::http::door::Call;
 use crate::http::failure::Failure;
+use crate::http::list::hosts;
 use crate::http::parameters::{HEALTHY_ONLY, HEART_BEAT};
 use crate::http::reply::Reply;
 use crate::http::result;
 use muster_naming::{Beat, BeatAnswer};
-use muster_wire::{CLUSTER, ListFilter, bound_service, check_cluster_filter, service_hosts};
+use muster_wire::{CLUSTER, ListFilter, bound_service, check_cluster_filter};
 
 /// Registers, or with `heartBeat=true` only refreshes. Whom nobody knows is to register again, and is told so in a 200.
 pub(super) async fn register(call: &Call<'_>) -> Result<Reply, Failure> {
@@ -37,6 +38,6 @@ pub(super) fn list(call: &Call<'_>) -> Result<Reply, Failure> {
         cache_ms: 0,
         bare_names: false,
     };
-    let hosts = service_hosts(&call.naming.snapshot(&service), &filter);
+    let hosts = hosts(&call.naming.snapshot(&service), &filter);
     Ok(result::well_rendered(&hosts))
 }
