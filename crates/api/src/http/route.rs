@@ -148,8 +148,12 @@ routes! {
     Unknown => "unknown",
 }
 
-static METRICS: LazyLock<Vec<RouteMetrics>> =
-    LazyLock::new(|| Route::ALL.iter().map(|(_, label)| RouteMetrics::new(label)).collect());
+static METRICS: LazyLock<Vec<RouteMetrics>> = LazyLock::new(|| {
+    Route::ALL
+        .iter()
+        .map(|(route, _)| RouteMetrics::new(route.label()))
+        .collect()
+});
 
 /// Whose manners an answer follows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -183,6 +187,11 @@ pub(super) struct Target<'p> {
 }
 
 impl Route {
+    /// Its name in metrics, and wherever else a call needs one.
+    pub(super) fn label(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+
     pub(super) fn metrics(self) -> &'static RouteMetrics {
         &METRICS[self as usize]
     }
