@@ -193,6 +193,11 @@ impl Route {
         Self::ALL[self as usize].1
     }
 
+    #[cfg(test)]
+    pub(super) fn every() -> impl Iterator<Item = Route> {
+        Self::ALL.iter().map(|(route, _)| *route)
+    }
+
     pub(super) fn metrics(self) -> &'static RouteMetrics {
         &METRICS[self as usize]
     }

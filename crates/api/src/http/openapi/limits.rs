@@ -58,7 +58,10 @@ fn service_name(endpoint: &Endpoint, parameter: &Parameter) -> Value {
     } else if parameter.summary.contains("GROUP@@NAME") {
         json!({ "maxLength": GROUPED_CHARS_MAX, "pattern": "^[^@\\s]\\S*$" })
     } else {
-        debug_assert!(!endpoint.path.starts_with("/v1/"), "names of v1 say that they may be grouped");
+        debug_assert!(
+            !endpoint.path.starts_with("/v1/"),
+            "names of v1 say that they may be grouped"
+        );
         json!({ "maxLength": 512, "pattern": "^[^@\\s]\\S*$" })
     }
 }

@@ -441,7 +441,10 @@ fn node() -> Vec<(&'static str, Value)> {
     vec![
         (
             "Switches",
-            said(switches, "Members that are not listed are not heeded and have Nacos's defaults."),
+            said(
+                switches,
+                "Members that are not listed are not heeded and have Nacos's defaults.",
+            ),
         ),
         (
             "Checkers",
@@ -599,11 +602,7 @@ fn own() -> Vec<(&'static str, Value)> {
         ("OperatorService", service),
         (
             "Readiness",
-            object([
-                ("ready", truth()),
-                ("has_leader", truth()),
-                ("reasons", list(text())),
-            ]),
+            object([("ready", truth()), ("has_leader", truth()), ("reasons", list(text()))]),
         ),
     ]
 }

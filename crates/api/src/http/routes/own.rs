@@ -16,10 +16,12 @@ pub(in crate::http) struct OwnCall {
 }
 
 const MEMBER_ID: Parameter = Parameter::integer("id", "number of the member").required();
-const CLIENT_ADDRESS: Parameter =
-    Parameter::text("client_address", "host:port where clients are answered").required();
+const CLIENT_ADDRESS: Parameter = Parameter::text("client_address", "host:port where clients are answered").required();
 const PEER_ADDRESS: Parameter = Parameter::text("peer_address", "host:port where members are answered").required();
-const TO: Parameter = Parameter::integer("to", "id of the member to lead; the most up-to-date other voter if absent");
+const TO: Parameter = Parameter::integer(
+    "to",
+    "id of the member to lead; the most up-to-date other voter if absent",
+);
 
 const SERVICE: Parameter = Parameter::text("serviceName", "NAME, or GROUP@@NAME").required();
 const GROUP_ASKED: Parameter = Parameter::text("groupName", "group of the services; all if absent");
@@ -103,7 +105,12 @@ pub(in crate::http) static ADMIN: &[OwnCall] = &[
         methods: || get(admin::instances),
     },
     OwnCall {
-        endpoint: Endpoint::get("/openapi.json", Route::OpenApi, Json, "Describes all calls: this document"),
+        endpoint: Endpoint::get(
+            "/openapi.json",
+            Route::OpenApi,
+            Json,
+            "Describes all calls: this document",
+        ),
         methods: || get(openapi::document),
     },
 ];
@@ -115,11 +122,21 @@ pub(in crate::http) static PROBES: &[OwnCall] = &[
         methods: || get(own::live),
     },
     OwnCall {
-        endpoint: Endpoint::get("/health/ready", Route::HealthReady, Json, "Says whether the node is ready"),
+        endpoint: Endpoint::get(
+            "/health/ready",
+            Route::HealthReady,
+            Json,
+            "Says whether the node is ready",
+        ),
         methods: || get(own::ready),
     },
     OwnCall {
-        endpoint: Endpoint::get("/metrics", Route::Metrics, Text, "Shows the metrics, in Prometheus's text form"),
+        endpoint: Endpoint::get(
+            "/metrics",
+            Route::Metrics,
+            Text,
+            "Shows the metrics, in Prometheus's text form",
+        ),
         methods: || get(own::metrics),
     },
 ];
