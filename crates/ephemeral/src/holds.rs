@@ -326,6 +326,19 @@ mod tests {
     }
 
     #[test]
+    fn whoever_was_let_in_before_the_end_is_waited_for_and_nobody_is_let_in_after() {
+        let holds = Holds::new(2);
+        let first = holds.turn(ONE).unwrap();
+        let last = holds
+            .mark_ended(ONE)
+            .expect("it has published nothing yet, and may be about to");
+        assert!(Arc::ptr_eq(&first, &last));
+        assert!(holds.has_ended(ONE) && holds.turn(ONE).is_none());
+        assert!(holds.take_all(ONE).is_empty() && holds.is_empty());
+        assert!(holds.mark_ended(ConnectionId(2)).is_none() && holds.turn(ConnectionId(2)).is_none());
+    }
+
+    #[test]
     fn of_several_connections_the_newest_of_the_earlier_ones_comes_next() {
         let holds = Holds::new(2);
         for number in 1..=3 {
