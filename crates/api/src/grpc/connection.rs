@@ -374,12 +374,25 @@ impl Connection {
                 None
             }
             Due::Detect => {
-                self.tell(ClientDetectionRequest::TYPE, |request_id| {
-                    ClientDetectionRequest { request_id }.encode()
-                });
+                self.detect();
                 None
             }
         }
+    }
+
+    /// Somebody newer publishes what this publishes: most likely its own client, which has left it behind broken. Asks
+    /// whether it lives.
+    pub(super) fn overtaken(&self) {
+        let due = self.state.lock().life.doubt(self.clock.now());
+        if due == Due::Detect {
+            self.detect();
+        }
+    }
+
+    fn detect(&self) {
+        self.tell(ClientDetectionRequest::TYPE, |request_id| {
+            ClientDetectionRequest { request_id }.encode()
+        });
     }
 
     /// Sends a request to each client of the connection; whoever answers makes it live.

@@ -226,6 +226,15 @@ impl Life {
         self.slots.iter().find(late).map(|slot| slot.number)
     }
 
+    /// There is reason to think that it is dead: what is due now.
+    pub(super) fn doubt(&mut self, now: Instant) -> Due {
+        if !self.is_registered() || self.asked.is_some() {
+            return Due::Nothing;
+        }
+        self.asked = Some(now);
+        Due::Detect
+    }
+
     /// What is due where the node serves no more: its clients are asked to go, and then ended.
     pub(super) fn send_away(&mut self, now: Instant) -> Due {
         match self.sent_away {
