@@ -5,6 +5,7 @@ use super::connection::Connection;
 use super::frame::Budget;
 use super::life::{EndReason, Left, StreamNo};
 use super::messages::Watches;
+use super::unsent::Unsent;
 use crate::metrics::{GRPC_CONNECTIONS, grpc_ended};
 use muster_model::{ConnectionId, Principal};
 use muster_naming::{Context, Naming};
@@ -20,6 +21,9 @@ use std::time::{Duration, Instant};
 /// Bytes of messages that have arrived in part, over all connections: 25 of the longest at once.
 const PARTIAL_BYTES_MAX: usize = 256 << 20;
 
+/// Connections looked at before other tasks get their turn.
+const LOOKS_PER_TURN: usize = 1_024;
+
 /// A node found ready is believed to be so for this long; one that is not is asked at every request.
 const READY_BELIEVED_MS: u64 = 100;
 
@@ -33,6 +37,7 @@ pub(super) struct Hall {
     pub(super) config: Config,
     pub(super) clock: Clock,
     pub(super) budget: Arc<Budget>,
+    unsent: Unsent,
     behind: OnceLock<Behind>,
     /// Since the door runs.
     watches: OnceLock<Watches>,
@@ -51,6 +56,7 @@ impl Hall {
         Self {
             config,
             budget: Arc::new(Budget::new(PARTIAL_BYTES_MAX)),
+            unsent: Unsent::default(),
             behind: OnceLock::new(),
             watches: OnceLock::new(),
             began: clock.now(),
@@ -94,6 +100,11 @@ impl Hall {
         Some(behind)
     }
 
+    /// What answers, whether the node serves or not.
+    pub(super) fn behind(&self) -> Option<&Behind> {
+        self.behind.get()
+    }
+
     /// No further connections are taken.
     pub(super) fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
@@ -117,7 +128,8 @@ impl Hall {
             return None;
         }
         let id = ConnectionId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
-        let connection = Arc::new(Connection::new(id, peer, since_ms, self.clock.clone()));
+        let connection = Connection::new(id, peer, since_ms, self.clock.clone());
+        let connection = Arc::new(connection.counting(self.unsent.of_another()));
         connections.insert(id, connection.clone());
         GRPC_CONNECTIONS.set(connections.len() as i64);
         Some(Entered {
@@ -167,9 +179,12 @@ impl Hall {
     }
 
     /// Looks at every connection once, and ends those that are not to go on.
-    pub(super) fn look(&self, close_within: Duration) {
+    pub(super) async fn look(&self, close_within: Duration) {
         let now = self.clock.now();
-        for connection in self.all() {
+        for (looked_at, connection) in self.all().into_iter().enumerate() {
+            if looked_at % LOOKS_PER_TURN == LOOKS_PER_TURN - 1 {
+                tokio::task::yield_now().await;
+            }
             if let Some(reason) = connection.look(now) {
                 tracing::info!(connection = %connection.name, reason = reason.label(), "ending a connection");
                 connection.close(reason, close_within);

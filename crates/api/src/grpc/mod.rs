@@ -32,6 +32,7 @@ mod setup;
 mod stream;
 mod transport;
 mod unary;
+mod unsent;
 
 pub use connection::ConnectionInfo;
 pub use connections::Connections;

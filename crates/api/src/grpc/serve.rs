@@ -83,7 +83,7 @@ async fn keep(hall: Arc<Hall>, shutdown: Shutdown) {
     loop {
         tokio::select! {
             () = shutdown.begun() => return,
-            _ = ticks.tick() => hall.look(CLOSE_WITHIN),
+            _ = ticks.tick() => hall.look(CLOSE_WITHIN).await,
         }
     }
 }

@@ -54,12 +54,12 @@ pub(super) struct Inlet {
     reader: Reader,
 }
 
-/// Both halves of a further stream, if the transport may have one.
+/// Both halves of a further stream, or why there is none.
 pub(super) fn open(
     hall: &Arc<Hall>,
     connection: &Arc<Connection>,
     body: hyper::body::Incoming,
-) -> Option<(Outlet, Inlet)> {
+) -> Result<(Outlet, Inlet), Status> {
     let (number, outbox) = connection.open_stream()?;
     let outlet = Outlet {
         hall: hall.clone(),
@@ -74,7 +74,7 @@ pub(super) fn open(
         outbox,
         reader: Reader::new(body, MESSAGE_BYTES_MAX, hall.budget.clone()),
     };
-    Some((outlet, inlet))
+    Ok((outlet, inlet))
 }
 
 impl Inlet {
@@ -112,7 +112,7 @@ impl Inlet {
             }
             is_set_up = true;
             read = read.wrapping_add(1);
-            if read % MESSAGES_PER_TURN == 0 {
+            if read.is_multiple_of(MESSAGES_PER_TURN) {
                 tokio::task::yield_now().await;
             }
         };
@@ -154,7 +154,7 @@ impl Inlet {
             return;
         };
         if let Acked::Push(token) = self.connection.acked(&ack)
-            && let Some(behind) = self.hall.serving()
+            && let Some(behind) = self.hall.behind()
         {
             behind.push.acked_by(token, self.connection.id);
         }

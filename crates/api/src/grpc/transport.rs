@@ -30,6 +30,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 
 /// Calls and streams of one transport at once; clients hold further ones back.
 const CALLS_MAX: u32 = 100;
@@ -49,13 +50,23 @@ const HEADER_BYTES_MAX: u32 = 8 * 1_024;
 const PING_AFTER: Duration = Duration::from_secs(15);
 const PING_WAIT: Duration = Duration::from_secs(8);
 
+/// Rounds of reading calls and answering them before other transports get their turn; each is of as many calls as a
+/// transport may have at once.
+const ROUNDS_PER_TURN: usize = 8;
+
+/// From the end of a transport's last call to its own: what was said last is on its way by then.
+const IDLE_END: Duration = Duration::from_secs(1);
+
 /// Serves one accepted socket until its end.
 pub(super) async fn serve(hall: Arc<Hall>, socket: TcpStream, mut entered: Entered) {
     // Answers and pushes are one small write each; waiting to fill a packet would only add 40 ms.
     let _ = socket.set_nodelay(true);
     let connection = entered.connection.clone();
-    let accepting = tls::accept(hall.config.tls.as_ref(), socket);
-    let socket = match accepting.await {
+    let accepted = tokio::select! {
+        accepted = tls::accept(hall.config.tls.as_ref(), socket) => accepted,
+        _ = poll_fn(|context| connection.poll_exit(context)) => return,
+    };
+    let socket = match accepted {
         Ok(socket) => socket,
         Err(error) => {
             tracing::debug!(peer = %connection.peer, %error, "a connection was not taken");
@@ -105,24 +116,24 @@ async fn run<P: Protocol>(
     abort: &AtomicBool,
 ) -> Result<(), hyper::Error> {
     let mut running = FuturesUnordered::new();
-    let mut ending: Option<Pin<Box<tokio::time::Sleep>>> = None;
+    let mut ending: Option<Ending> = None;
     poll_fn(|context| {
         match &mut ending {
             None => {
                 if let Poll::Ready(exit) = connection.poll_exit(context) {
                     protocol.as_mut().begin_end();
-                    ending = Some(Box::pin(tokio::time::sleep(exit.within)));
+                    ending = Some(Ending::new(exit.within));
                     context.waker().wake_by_ref();
                 }
             }
             Some(ending) => {
-                if ending.as_mut().poll(context).is_ready() {
-                    abort.store(true, Ordering::Relaxed);
+                if let Poll::Ready(is_idle) = ending.poll(context, running.is_empty()) {
+                    abort.store(!is_idle, Ordering::Relaxed);
                     return Poll::Ready(Ok(()));
                 }
             }
         }
-        loop {
+        for _ in 0..ROUNDS_PER_TURN {
             if let Poll::Ready(ended) = protocol.as_mut().poll(context) {
                 return Poll::Ready(ended);
             }
@@ -136,8 +147,34 @@ async fn run<P: Protocol>(
                 return Poll::Pending;
             }
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
     })
     .await
+}
+
+/// The time that a transport has to end. One without calls has less: who never spoke, or does not hang up, holds no drain.
+struct Ending {
+    idle: Pin<Box<Sleep>>,
+    at_last: Pin<Box<Sleep>>,
+}
+
+impl Ending {
+    fn new(within: Duration) -> Self {
+        Self {
+            idle: Box::pin(sleep(within.min(IDLE_END))),
+            at_last: Box::pin(sleep(within)),
+        }
+    }
+
+    /// Says at the end whether it came because nothing was under way.
+    fn poll(&mut self, context: &mut Context<'_>, is_idle: bool) -> Poll<bool> {
+        let has_time = !self.idle.is_elapsed() && self.idle.as_mut().poll(context).is_pending();
+        if is_idle && !has_time {
+            return Poll::Ready(true);
+        }
+        self.at_last.as_mut().poll(context).map(|()| false)
+    }
 }
 
 /// hyper's side of a transport, which has five type parameters and two verbs.
@@ -190,14 +227,11 @@ fn route(hall: &Arc<Hall>, connection: &Arc<Connection>, calls: &Calls, request:
             ))
         }
         "/BiRequestStream/requestBiStream" => match stream::open(hall, connection, request.into_body()) {
-            Some((outlet, inlet)) => {
+            Ok((outlet, inlet)) => {
                 hyper::rt::Executor::execute(calls, inlet.run());
                 at_once(Reply::stream(outlet))
             }
-            None => at_once(Reply::refused(Status::new(
-                Code::ResourceExhausted,
-                "this connection has as many streams as it may",
-            ))),
+            Err(status) => at_once(Reply::refused(status)),
         },
         _ => at_once(Reply::refused(Status::new(Code::Unimplemented, "no such method"))),
     }

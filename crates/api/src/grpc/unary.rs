@@ -52,6 +52,13 @@ pub(super) async fn answer(hall: &Arc<Hall>, connection: &Arc<Connection>, body:
             ));
         }
     };
+    // Right before it is answered: many calls may have begun while their messages were on their way.
+    if !connection.unsent.has_room() {
+        return Reply::refused(Status::new(
+            Code::ResourceExhausted,
+            "answers that were not read leave no room for more",
+        ));
+    }
     let (kind, answer) = match Payload::decode(message) {
         Ok(payload) => {
             let kind = Kind::of(payload.metadata.as_ref().map_or("", |metadata| &metadata.r#type));
@@ -66,7 +73,7 @@ pub(super) async fn answer(hall: &Arc<Hall>, connection: &Arc<Connection>, body:
     };
     let seconds = hall.clock.now().saturating_duration_since(received).as_secs_f64();
     kind.metrics().record(outcome, seconds);
-    Reply::unary(frame::message(answer.name, answer.body))
+    Reply::unary(frame::message(answer.name, connection.unsent.count(answer.body)))
 }
 
 /// The checks in Nacos's order: an SDK goes by the first that fails.
