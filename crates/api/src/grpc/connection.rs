@@ -227,6 +227,7 @@ impl Connection {
             .last_active()
             .saturating_duration_since(self.opened)
             .as_millis();
+        let labels = setup.said.labels.iter();
         Some(ConnectionInfo {
             id: self.id,
             name: self.name.clone().into(),
@@ -234,7 +235,9 @@ impl Connection {
             client_ip: setup.client_ip.clone().into(),
             version: setup.said.client_version.clone(),
             app: setup.said.app().to_owned(),
-            labels: setup.said.labels.clone(),
+            labels: labels
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
             since_ms: self.since_ms,
             last_active_ms: self.since_ms + active_ms as u64,
         })
@@ -261,6 +264,8 @@ impl Connection {
             "this connection has as many streams as it may",
         ))?;
         let outbox = Arc::new(Outbox::new());
+        // Nearly all clients have one stream.
+        state.outboxes.reserve_exact(1);
         state.outboxes.push((number, outbox.clone()));
         Ok((number, outbox))
     }
