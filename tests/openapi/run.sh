@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tries every call of a running node against the node's own description: `run.sh http://HOST:PORT [PREFIX]`. The node is to be
 # empty and of no use to anybody else. `cargo xtask openapi` starts one and runs this. MAX_EXAMPLES: calls of each operation.
+# PHASES: examples,coverage,fuzzing also goes to every limit that the description names.
 set -euo pipefail
 cd "$(dirname "$0")"
 root=${1:?run.sh http://HOST:PORT [PREFIX]}
@@ -47,7 +48,7 @@ cd "$cache"
 rm -rf .schemathesis
 # One worker: Python before 3.12 parses in parallel badly, and the node is not what takes the time.
 "$cache/venv/bin/schemathesis" --config-file ../schemathesis.toml run "$base/openapi.json" \
-  --phases examples,fuzzing --max-examples "${MAX_EXAMPLES:-20}" --workers 1 --continue-on-failure \
+  --phases "${PHASES:-examples,fuzzing}" --max-examples "${MAX_EXAMPLES:-20}" --workers 1 --continue-on-failure \
   --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
   --generation-database none \
   "${leave_out[@]}"

@@ -36,6 +36,9 @@ struct Options {
     /// Calls of each operation
     #[arg(long, default_value_t = 20)]
     examples: u32,
+    /// Also go to every limit that the description names: thousands of calls more
+    #[arg(long)]
+    coverage: bool,
 }
 
 /// `cargo xtask openapi`, given what stands after `openapi`.
@@ -56,6 +59,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         .arg(folder.join("run.sh"))
         .arg(format!("http://{}", node.address))
         .env("MAX_EXAMPLES", options.examples.to_string())
+        .env(
+            "PHASES",
+            if options.coverage {
+                "examples,coverage,fuzzing"
+            } else {
+                "examples,fuzzing"
+            },
+        )
         .status()
         .context("cannot run bash")?;
     node.still_runs()?;
