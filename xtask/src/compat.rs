@@ -27,6 +27,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 
 use certificates::Certificates;
+pub(crate) use nodes::get;
 use nodes::{Nodes, Plan};
 use report::Report;
 use scene::{Ending, Scene, Victim, Way};
@@ -136,7 +137,7 @@ fn install(root: &Path, clients: &[&Client]) -> Result<()> {
     Ok(())
 }
 
-fn build(root: &Path, release: bool) -> Result<PathBuf> {
+pub(crate) fn build(root: &Path, release: bool) -> Result<PathBuf> {
     let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
     cargo
         .current_dir(root)

@@ -10,6 +10,7 @@ mod floors;
 mod layers;
 mod metrics_page;
 mod mutate;
+mod openapi;
 mod steps;
 
 use anyhow::{Context, bail};
@@ -26,6 +27,7 @@ cargo xtask COMMAND
   cluster [--release] [ARGS]
                    the suites over real processes; ARGS go to the tests
   compat [NAME]    real Nacos 1.x clients against three nodes
+  openapi          every HTTP call of a node against the description it serves of them
   mutate [NAME]    breaks our own rules one at a time and sees that a test notices; --check: do they still fit the code
   bench [NAME]     the benchmarks; without a name lists them";
 
@@ -52,6 +54,7 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
         "cluster" => run_all(cluster(rest), true),
         "compat" => compat::run(rest),
         "mutate" => mutate::run(rest),
+        "openapi" => openapi::run(rest),
         "bench" => bench(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

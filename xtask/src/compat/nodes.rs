@@ -242,7 +242,7 @@ fn faketime() -> Result<PathBuf> {
 }
 
 /// One GET, the whole answer as text.
-pub(super) fn get(address: &str, path: &str) -> std::io::Result<String> {
+pub(crate) fn get(address: &str, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     write!(

@@ -30,6 +30,17 @@ pub(super) fn of(endpoint: &Endpoint) -> Vec<(u16, Value)> {
         .into_iter()
         .map(|status| (status, see_response(status, manner_at(endpoint, status, manner))))
         .collect();
+    let also_500 = match endpoint.route {
+        Route::Beat | Route::V2Beat => Some("also for a beat that is no JSON"),
+        Route::V2SwitchUpdate | Route::V3SwitchUpdate => Some("also for an entry or value that is not taken"),
+        _ => None,
+    };
+    if let Some(also) = also_500 {
+        let mut failed = response(500, manner);
+        failed["description"] = json!(format!("{} As in Nacos {also}.", description(500, manner)));
+        found.retain(|(status, _)| *status != 500);
+        found.push((500, failed));
+    }
     match endpoint.route {
         Route::HealthReady => found.push((503, with_body("The node is not ready: why.", "Readiness"))),
         Route::OpenApi => found.push((304, json!({ "description": "It is the one of `If-None-Match`." }))),
@@ -173,7 +184,17 @@ fn see_response(status: u16, manner: Manner) -> Value {
 }
 
 fn response(status: u16, manner: Manner) -> Value {
-    let description = match status {
+    let (kind, schema) = match manner {
+        Manner::Text => ("text/plain", json!({ "type": "string" })),
+        Manner::Result => ("application/json", see("Refusal")),
+        Manner::Operator => ("application/json", see("OperatorError")),
+        Manner::Framework => ("application/json", see("FrameworkError")),
+    };
+    json!({ "description": description(status, manner), "content": { kind: { "schema": schema } } })
+}
+
+fn description(status: u16, manner: Manner) -> &'static str {
+    match status {
         400 => "A parameter is missing or wrong, or what is asked cannot be as things are.",
         404 => "There is none.",
         408 => "The body took too long to arrive.",
@@ -185,12 +206,5 @@ fn response(status: u16, manner: Manner) -> Value {
         504 => "The outcome is unknown; asking again is harmless.",
         _ if manner == Manner::Operator => "A fault of the node; its log has more.",
         _ => "No leader, an unknown outcome, or a fault of the node.",
-    };
-    let (kind, schema) = match manner {
-        Manner::Text => ("text/plain", json!({ "type": "string" })),
-        Manner::Result => ("application/json", see("Refusal")),
-        Manner::Operator => ("application/json", see("OperatorError")),
-        Manner::Framework => ("application/json", see("FrameworkError")),
-    };
-    json!({ "description": description, "content": { kind: { "schema": schema } } })
+    }
 }

@@ -53,8 +53,8 @@ pub(super) fn body(endpoint: &Endpoint) -> Option<Value> {
     }
     let form = json!({ "type": "object", "required": required, "properties": properties });
     Some(json!({
-        "description": "Each parameter may stand in the query instead.",
-        "required": !required.is_empty(),
+        "description": "Each parameter may stand in the query instead, and then need not be here.",
+        "required": false,
         "content": { "application/x-www-form-urlencoded": { "schema": form } },
     }))
 }

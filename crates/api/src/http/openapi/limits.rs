@@ -25,7 +25,7 @@ const GROUPED_CHARS_MAX: u32 = 128 + 2 + 512;
 pub(super) fn limits(endpoint: &Endpoint, parameter: &Parameter) -> Value {
     match parameter.name {
         "serviceName" => service_name(endpoint, parameter),
-        "key" => json!({ "minLength": 1, "pattern": "@@" }),
+        "key" => json!({ "pattern": "^([0-9A-Za-z_-]+##)?[0-9A-Za-z_:.-]+@@[^@\\s]\\S*$" }),
         "groupName" if endpoint.route == Route::ServiceList => {
             json!({ "maxLength": 128, "pattern": "^([0-9A-Za-z_:.-]+|[*])$" })
         }
@@ -47,7 +47,9 @@ pub(super) fn limits(endpoint: &Endpoint, parameter: &Parameter) -> Value {
         "state" => json!({ "enum": ["STARTING", "UP", "SUSPICIOUS", "DOWN", "ISOLATION"] }),
         "entry" => json!({ "enum": SWITCHES }),
         "client_address" | "peer_address" => json!({ "pattern": "^[^#\\s]+:[0-9]+$" }),
-        _ if parameter.kind == ParameterKind::Text && parameter.required => json!({ "minLength": 1 }),
+        _ if parameter.required && matches!(parameter.kind, ParameterKind::Text | ParameterKind::Json) => {
+            json!({ "minLength": 1 })
+        }
         _ => json!({}),
     }
 }
@@ -56,7 +58,11 @@ fn service_name(endpoint: &Endpoint, parameter: &Parameter) -> Value {
     if parameter.summary.contains("as GROUP@@NAME") {
         json!({ "maxLength": GROUPED_CHARS_MAX, "pattern": "^[0-9A-Za-z_:.-]+@@[^@\\s]\\S*$" })
     } else if parameter.summary.contains("GROUP@@NAME") {
-        json!({ "maxLength": GROUPED_CHARS_MAX, "pattern": "^[^@\\s]\\S*$" })
+        json!({
+            "maxLength": GROUPED_CHARS_MAX,
+            "pattern": "^[^@\\s]\\S*$",
+            "anyOf": [{ "maxLength": 512 }, { "pattern": "^[0-9A-Za-z_:.-]+@@[^@\\s]" }],
+        })
     } else {
         debug_assert!(
             !endpoint.path.starts_with("/v1/"),

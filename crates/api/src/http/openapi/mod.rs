@@ -29,7 +29,8 @@ use std::sync::Arc;
 const DESCRIPTION: &str = "A naming cluster for clients of Nacos 1.x, 2.x and 3.x. \
     Calls with a form read each parameter from the query as well, and the query wins; the first of a name wins. \
     Other bodies are not read. HEAD asks as GET. An operationId is the label of its call in the metrics. \
-    A wrong method or path is 405 or 404, and 501 below /v1/ns. Flags are also taken as on, off, yes, no, 1 and 0.";
+    A wrong method or path is 405 or 404, and 501 below /v1/ns. A blank value is an absent one. \
+    Flags are also taken as on, off, yes, no, 1 and 0; most of v1 takes what is none of these for false.";
 
 /// The document as it is sent.
 pub(super) struct Document {

@@ -256,6 +256,23 @@ fn fits(document: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     Ok(())
 }
 
+#[test]
+fn an_answer_with_a_member_too_many_or_too_few_or_of_another_type_does_not_fit() {
+    let document = document();
+    let fits = |value: Value| fits(&document, &super::schema::see("Readiness"), &value).is_ok();
+    assert!(fits(
+        serde_json::json!({ "ready": true, "has_leader": true, "reasons": ["x"] })
+    ));
+    for wrong in [
+        serde_json::json!({ "ready": true, "has_leader": true }),
+        serde_json::json!({ "ready": true, "has_leader": true, "reasons": [], "more": 1 }),
+        serde_json::json!({ "ready": 1, "has_leader": true, "reasons": [] }),
+        serde_json::json!({ "ready": true, "has_leader": true, "reasons": [1] }),
+    ] {
+        assert!(!fits(wrong.clone()), "{wrong}");
+    }
+}
+
 #[tokio::test]
 async fn every_get_answers_as_it_is_described() {
     let (rig, document) = (furnished().await, document());
