@@ -23,6 +23,9 @@ const ASKED_MAX: usize = 64;
 /// A queue of which nothing was taken for so long is its client's refusal to read. Nacos waits 300 s.
 const BLOCKED: Duration = Duration::from_secs(60);
 
+/// How the streams of a connection end that the server ends.
+const ENDING: Status = Status::new(Code::Unavailable, "the server ends this connection");
+
 /// Acks of pushes that are believed beyond those sent; a client may ack late or twice.
 const SPARE_ACKS: u32 = 16;
 
@@ -242,21 +245,24 @@ impl Connection {
         self.state.lock().life.is_registered()
     }
 
-    /// A call of it is handled now.
+    /// A call of it is handled now, which only a registered one's is.
     pub(super) fn active(&self) {
         self.state.lock().life.active(self.clock.now());
     }
 
-    /// A further stream, if there may be one.
-    pub(super) fn open_stream(&self) -> Option<(StreamNo, Arc<Outbox>)> {
+    /// A further stream, or why there is none.
+    pub(super) fn open_stream(&self) -> Result<(StreamNo, Arc<Outbox>), Status> {
         let mut state = self.state.lock();
         if state.exit.is_some() {
-            return None;
+            return Err(ENDING);
         }
-        let number = state.life.open(self.clock.now())?;
+        let number = state.life.open(self.clock.now()).ok_or(Status::new(
+            Code::ResourceExhausted,
+            "this connection has as many streams as it may",
+        ))?;
         let outbox = Arc::new(Outbox::new());
         state.outboxes.push((number, outbox.clone()));
-        Some((number, outbox))
+        Ok((number, outbox))
     }
 
     pub(super) fn set_up(&self, number: StreamNo, setup: Setup) -> SetUp {
@@ -389,7 +395,7 @@ impl Connection {
         };
         for (_, outbox) in outboxes {
             // Never `OK`: it leaves Python's clients deaf for good.
-            outbox.end(Status::new(Code::Unavailable, "the server ends this connection"));
+            outbox.end(ENDING);
         }
         transport.inspect(Waker::wake_by_ref);
     }

@@ -19,7 +19,7 @@ pub(super) const DETECTION: Duration = Duration::from_secs(5);
 /// From a stream's opening to its setup. Clients send it as the first thing they do.
 pub(super) const SETUP: Duration = Duration::from_secs(10);
 
-/// A transport that asks nothing and was never set up.
+/// A transport that was never set up, from its beginning. Clients set up within a second, or else want to be told.
 pub(super) const UNSET: Duration = Duration::from_secs(30);
 
 /// From the end of the last stream that was set up to the transport's: a client that goes on opens the next at once.

@@ -54,12 +54,12 @@ pub(super) struct Inlet {
     reader: Reader,
 }
 
-/// Both halves of a further stream, if the transport may have one.
+/// Both halves of a further stream, or why there is none.
 pub(super) fn open(
     hall: &Arc<Hall>,
     connection: &Arc<Connection>,
     body: hyper::body::Incoming,
-) -> Option<(Outlet, Inlet)> {
+) -> Result<(Outlet, Inlet), Status> {
     let (number, outbox) = connection.open_stream()?;
     let outlet = Outlet {
         hall: hall.clone(),
@@ -74,7 +74,7 @@ pub(super) fn open(
         outbox,
         reader: Reader::new(body, MESSAGE_BYTES_MAX, hall.budget.clone()),
     };
-    Some((outlet, inlet))
+    Ok((outlet, inlet))
 }
 
 impl Inlet {

@@ -50,6 +50,10 @@ const HEADER_BYTES_MAX: u32 = 8 * 1_024;
 const PING_AFTER: Duration = Duration::from_secs(15);
 const PING_WAIT: Duration = Duration::from_secs(8);
 
+/// Rounds of reading calls and answering them before other transports get their turn; each is of as many calls as a
+/// transport may have at once.
+const ROUNDS_PER_TURN: usize = 8;
+
 /// From the end of a transport's last call to its own: what was said last is on its way by then.
 const IDLE_END: Duration = Duration::from_secs(1);
 
@@ -129,7 +133,7 @@ async fn run<P: Protocol>(
                 }
             }
         }
-        loop {
+        for _ in 0..ROUNDS_PER_TURN {
             if let Poll::Ready(ended) = protocol.as_mut().poll(context) {
                 return Poll::Ready(ended);
             }
@@ -143,6 +147,8 @@ async fn run<P: Protocol>(
                 return Poll::Pending;
             }
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
     })
     .await
 }
@@ -221,14 +227,11 @@ fn route(hall: &Arc<Hall>, connection: &Arc<Connection>, calls: &Calls, request:
             ))
         }
         "/BiRequestStream/requestBiStream" => match stream::open(hall, connection, request.into_body()) {
-            Some((outlet, inlet)) => {
+            Ok((outlet, inlet)) => {
                 hyper::rt::Executor::execute(calls, inlet.run());
                 at_once(Reply::stream(outlet))
             }
-            None => at_once(Reply::refused(Status::new(
-                Code::ResourceExhausted,
-                "this connection has as many streams as it may",
-            ))),
+            Err(status) => at_once(Reply::refused(status)),
         },
         _ => at_once(Reply::refused(Status::new(Code::Unimplemented, "no such method"))),
     }

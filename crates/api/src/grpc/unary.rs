@@ -40,12 +40,6 @@ mod code {
 
 pub(super) async fn answer(hall: &Arc<Hall>, connection: &Arc<Connection>, body: Incoming) -> Response<Reply> {
     let received = hall.clock.now();
-    if !connection.unsent.has_room() {
-        return Reply::refused(Status::new(
-            Code::ResourceExhausted,
-            "answers that were not read leave no room for more",
-        ));
-    }
     let mut reader = Reader::new(body, hall.config.message_bytes_max, hall.budget.clone());
     let message = match tokio::time::timeout(ARRIVAL, poll_fn(|context| reader.poll_next(context))).await {
         Ok(Some(Ok(message))) => message,
@@ -58,6 +52,13 @@ pub(super) async fn answer(hall: &Arc<Hall>, connection: &Arc<Connection>, body:
             ));
         }
     };
+    // Right before it is answered: many calls may have begun while their messages were on their way.
+    if !connection.unsent.has_room() {
+        return Reply::refused(Status::new(
+            Code::ResourceExhausted,
+            "answers that were not read leave no room for more",
+        ));
+    }
     let (kind, answer) = match Payload::decode(message) {
         Ok(payload) => {
             let kind = Kind::of(payload.metadata.as_ref().map_or("", |metadata| &metadata.r#type));

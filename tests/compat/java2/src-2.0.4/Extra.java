@@ -3,6 +3,7 @@ import java.net.HttpURLConnection;
 import java.net.URL;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -49,5 +50,12 @@ final class Extra {
         } finally {
             threads.shutdown();
         }
+    }
+
+    /** Nothing of its own has to outlive a move. */
+    static final class Following {
+        Following(String kind, Map<String, NamingService> subscribers) {}
+
+        void goesOn(String gone, NamingService survivor) {}
     }
 }

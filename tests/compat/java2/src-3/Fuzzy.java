@@ -13,7 +13,7 @@ final class Fuzzy {
     private Fuzzy() {}
 
     /** By service and kind of change, the moment of the first event. */
-    private static final class Events extends AbstractFuzzyWatchEventWatcher {
+    static final class Events extends AbstractFuzzyWatchEventWatcher {
         final Map<String, Long> seen = new ConcurrentHashMap<>();
 
         @Override

@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.stream.Collectors;
 
 /**
- * The Java clients of 2.x and 3.x against a cluster of three: {@code Client steps|failover|stop|tls|mixed|hold}. Settings come in the
+ * The Java clients of 2.x and 3.x against a cluster of three: {@code Client steps|failover|stop|skew|tls|mixed|hold}. Settings come in the
  * environment: COMPAT_NODES=a,b,c COMPAT_RUN=word COMPAT_IP=address COMPAT_PORT=first port of its own COMPAT_VERSION=x.y.z
  */
 public final class Client {
@@ -28,6 +28,9 @@ public final class Client {
                 break;
             case "stop":
                 Moves.stop();
+                break;
+            case "skew":
+                Skew.play();
                 break;
             case "tls":
                 Tls.play();

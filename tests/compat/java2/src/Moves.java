@@ -14,8 +14,9 @@ import java.util.Map;
  */
 final class Moves {
     private static final int WATCHED_MS = 20000;
-    /** A client that lost its node and finds no other: its instances have to leave, though nobody closed its connection. */
+    /** A client that lost its node and finds no other: its instances have to leave 30 s after the node's last word. A stopping node speaks on. */
     private static final int LOST_WITHIN_MS = 35000;
+    private static final int STOPPING_MS = 10000;
     /** The client tries again for 3 s by itself; an election takes 2 s at most. */
     private static final int ANSWERED_WITHIN_MS = 10000;
 
@@ -64,6 +65,7 @@ final class Moves {
             direct.put(node, Clients.connect(node));
             direct.get(node).registerInstance(service(node) + "-lost", Clients.GROUP, Clients.instance(57));
         }
+        Extra.Following following = new Extra.Following(kind, subscribers);
         String gone = Report.ask(end);
         long start = System.nanoTime();
         direct.remove(gone);
@@ -72,7 +74,7 @@ final class Moves {
         Thread stays = Report.start(kind + "_stays_listed", () -> staysListed(direct, named));
         NamingService survivor = direct.values().iterator().next();
         Thread lost = Report.start(kind + "_lost_client_removed", () -> {
-            Report.eventually("removed", LOST_WITHIN_MS, () -> Clients.list(survivor, named + "-lost").isEmpty());
+            Report.eventually("removed", LOST_WITHIN_MS + (kind.equals("stop") ? STOPPING_MS : 0), () -> Clients.list(survivor, named + "-lost").isEmpty());
             return new Report.Outcome(Report.since(start), "its client knows no other node");
         });
         Thread moves = Report.start(kind + "_moves", () -> moves(gone, start));
@@ -92,8 +94,9 @@ final class Moves {
             persistent.setEphemeral(false);
             return registered(subscribers.get(gone), named + "-persistent", persistent) + " refused before";
         });
-        stays.join();
         moves.join();
+        following.goesOn(gone, survivor);
+        stays.join();
         lost.join();
         Report.ask(begin);
         Report.run(kind + "_restarted_node", () -> {

@@ -1,5 +1,7 @@
 import static java.util.Arrays.asList;
 
+import com.alibaba.nacos.api.NacosFactory;
+import com.alibaba.nacos.api.PropertyKeyConst;
 import com.alibaba.nacos.api.naming.NamingService;
 import com.alibaba.nacos.api.naming.pojo.Instance;
 import com.alibaba.nacos.api.naming.pojo.ListView;
@@ -8,6 +10,7 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Properties;
 
 /**
  * Everything that all versions can do. A client of these versions has one record a service on its connection: registering a second
@@ -16,6 +19,8 @@ import java.util.List;
 final class Steps {
     /** The connection's loss is the death: nobody waits for a beat that does not come. */
     private static final double GONE_WITHIN_MS = 2000;
+    /** A connection that nobody closes and nobody answers on: asked after 20 s of silence, and 5 s given to answer; the rest is for a slow machine. */
+    private static final double SILENT_WITHIN_MS = 35000;
 
     private final NamingService publisher = Clients.connect(Clients.NODES[0]);
     private final NamingService second = Clients.connect(Clients.NODES[0]);
@@ -63,12 +68,14 @@ final class Steps {
         Report.print("{\"ask\":\"turn_over\"}");
 
         List<Thread> aside = new ArrayList<>();
-        aside.add(Report.start("killed_client_removed", this::killed));
+        aside.add(aside(this::held));
         aside.add(aside(this::persistent));
         aside.add(aside(() -> Extra.steps(publisher, subscriber, third)));
         selecting();
         clusters();
         Report.run("unsubscribe", this::unsubscribe);
+        Report.run("namespace", this::namespace);
+        Report.run("credentials", this::credentials);
         Report.run("server_status", () -> {
             Report.check("UP".equals(subscriber.getServerStatus()), subscriber.getServerStatus());
             return null;
@@ -189,6 +196,38 @@ final class Steps {
         return "a change after it calls nobody";
     }
 
+    private String namespace() throws Exception {
+        String named = "compat-java2-namespace-" + Clients.RUN;
+        Properties here = Clients.properties(Clients.NODES[0]);
+        here.put(PropertyKeyConst.NAMESPACE, "compat-namespace");
+        Properties there = Clients.properties(Clients.NODES[1]);
+        there.put(PropertyKeyConst.NAMESPACE, "compat-namespace");
+        NamingService within = NacosFactory.createNamingService(here);
+        NamingService listening = NacosFactory.createNamingService(there);
+        Watch watch = new Watch(listening, named, Clients.GROUP);
+        watch.told("an instance", () -> within.registerInstance(named, Clients.GROUP, Clients.instance(27)),
+                hosts -> Watch.has(hosts, Clients.PORT + 27));
+        Report.check(Clients.list(third, named).isEmpty(), "seen from the namespace public");
+        within.deregisterInstance(named, Clients.GROUP, Clients.instance(27));
+        within.shutDown();
+        listening.shutDown();
+        return "told within it, not seen outside";
+    }
+
+    /** Many have a name and a password in their settings; a server that asks for none has to let them in all the same. */
+    private String credentials() throws Exception {
+        String named = "compat-java2-credentials-" + Clients.RUN;
+        Properties properties = Clients.properties(Clients.NODES[0]);
+        properties.put(PropertyKeyConst.USERNAME, "nacos");
+        properties.put(PropertyKeyConst.PASSWORD, "nacos");
+        NamingService client = NacosFactory.createNamingService(properties);
+        client.registerInstance(named, Clients.GROUP, Clients.instance(28));
+        Report.eventually("listed", 5000, () -> Clients.listed(third, named, 28));
+        client.shutDown();
+        Report.eventually("gone with its client", 2000, () -> !Clients.listed(third, named, 28));
+        return "registered; closing the client takes its instance along";
+    }
+
     private void persistent() throws Exception {
         String named = "compat-java2-persistent-" + Clients.RUN;
         // The server may probe a persistent instance by TCP, so something must listen there.
@@ -211,8 +250,9 @@ final class Steps {
         listening.close();
     }
 
-    private Report.Outcome killed() throws Exception {
-        String named = "compat-java2-killed-" + Clients.RUN;
+    /** A client in a process of its own: frozen, let go on, killed. */
+    private void held() throws Exception {
+        String named = "compat-java2-held-" + Clients.RUN;
         Watch watch = new Watch(third, named, Clients.GROUP);
         ProcessBuilder builder = new ProcessBuilder(System.getProperty("java.home") + "/bin/java", "-cp", System.getProperty("java.class.path"),
                 "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "Client", "hold");
@@ -221,17 +261,39 @@ final class Steps {
         builder.redirectOutput(new File("/dev/null"));
         Process child = builder.start();
         try {
-            Report.eventually("the held instance", 30000, () -> watch.has(Clients.PORT + 5));
-            Thread.sleep(3000);
-            Report.check(child.isAlive(), "the process to be killed ended by itself");
-            Report.check(watch.has(Clients.PORT + 5), "gone before its client was killed");
+            Report.run("frozen_client_removed", () -> {
+                Report.eventually("the held instance", 30000, () -> watch.has(Clients.PORT + 5));
+                Thread.sleep(3000);
+                Report.check(child.isAlive(), "the process to be frozen ended by itself");
+                Report.check(watch.has(Clients.PORT + 5), "gone before its client was frozen");
+                signal(child, "STOP");
+                long start = System.nanoTime();
+                Report.eventually("gone", (long) SILENT_WITHIN_MS, () -> watch.hosts.isEmpty());
+                return new Report.Outcome(Report.since(start), "SIGSTOP of the client, to a third client's callback");
+            });
+            Report.run("frozen_client_returns", () -> {
+                signal(child, "CONT");
+                long start = System.nanoTime();
+                Report.eventually("registered again", 20000, () -> watch.has(Clients.PORT + 5));
+                return new Report.Outcome(Report.since(start), "SIGCONT of the client, by itself");
+            });
+            Report.run("killed_client_removed", () -> {
+                Thread.sleep(2000);
+                Report.check(watch.has(Clients.PORT + 5), "gone before its client was killed");
+                child.destroyForcibly();
+                long start = System.nanoTime();
+                Report.eventually("gone", 30000, () -> watch.hosts.isEmpty());
+                double ms = Report.since(start);
+                Report.check(ms < GONE_WITHIN_MS, "told after " + Math.round(ms) + " ms");
+                return new Report.Outcome(ms, "kill -9 of the client, to a third client's callback");
+            });
         } finally {
             child.destroyForcibly();
         }
-        long start = System.nanoTime();
-        Report.eventually("gone", 30000, () -> watch.hosts.isEmpty());
-        double ms = Report.since(start);
-        Report.check(ms < GONE_WITHIN_MS, "told after " + Math.round(ms) + " ms");
-        return new Report.Outcome(ms, "kill -9 of the client, to a third client's callback");
+    }
+
+    private static void signal(Process process, String name) throws Exception {
+        int status = new ProcessBuilder("kill", "-" + name, String.valueOf(process.pid())).inheritIO().start().waitFor();
+        Report.check(status == 0, "kill -" + name + " says " + status);
     }
 }

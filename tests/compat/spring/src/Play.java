@@ -6,10 +6,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 
 /**
- * The consumer in this process, providers in processes of their own: {@code Play steps}. All are given the cluster's addresses and
+ * The consumer in this process, providers in processes of their own: {@code Play steps|failover|stop}. All are given the cluster's addresses and
  * their names; everything else is as Spring Cloud Alibaba has it. One thing is not: the load balancer keeps a list for 35 s unless told
  * otherwise, and here 1 s, so that what is measured is discovery.
  */
@@ -27,10 +29,18 @@ public final class Play {
         Report.listen();
         Play play = new Play();
         try {
-            if (args[0].equals("steps")) {
-                play.steps();
-            } else {
-                throw new IllegalArgumentException(args[0]);
+            switch (args[0]) {
+                case "steps":
+                    play.steps();
+                    break;
+                case "failover":
+                    play.moving("failover", "kill", "restart");
+                    break;
+                case "stop":
+                    play.moving("stop", "stop", "start");
+                    break;
+                default:
+                    throw new IllegalArgumentException(args[0]);
             }
         } finally {
             play.providers.forEach(Process::destroyForcibly);
@@ -41,8 +51,7 @@ public final class Play {
     private void steps() throws Exception {
         long start = System.nanoTime();
         provider("first");
-        consumer = Consumer.start(NODES, "--spring.application.name=" + NAME + "-consumer", "--spring.cloud.loadbalancer.cache.ttl=1s",
-                "--spring.main.banner-mode=off", "--logging.level.root=warn");
+        consumer();
         boolean there = Report.run("provider_starts", () -> {
             Report.eventually("one instance", STARTS_WITHIN_MS, () -> consumer.listed(NAME) == 1);
             return new Report.Outcome(Report.since(start), "from the process's start until the consumer lists it");
@@ -100,6 +109,37 @@ public final class Play {
             });
             return "the consumer says that there is none";
         });
+    }
+
+    /** A node goes, and applications that were connected to it or not call each other as if nothing were. */
+    private void moving(String kind, String end, String begin) throws Exception {
+        provider("first");
+        provider("second");
+        consumer();
+        listed(2);
+        Thread.sleep(3000);
+        Report.ask(end);
+        Report.run(kind + "_calls_go_on", () -> calls(20000));
+        Report.ask(begin);
+        Report.run(kind + "_calls_go_on_after", () -> calls(5000));
+    }
+
+    /** None may fail, both providers have to be among those that answer, and neither may be missing from the list for a moment. */
+    private Object calls(int forMs) throws Exception {
+        Map<String, Integer> answered = new TreeMap<>();
+        long start = System.nanoTime();
+        while (Report.since(start) < forMs) {
+            answered.merge(consumer.call(NAME), 1, Integer::sum);
+            Report.check(consumer.listed(NAME) == 2, Math.round(Report.since(start)) + " ms after it, " + consumer.listed(NAME) + " are listed");
+            Thread.sleep(20);
+        }
+        Report.check(answered.size() == 2, "answered: " + answered);
+        return "none failed; answered: " + answered;
+    }
+
+    private void consumer() {
+        consumer = Consumer.start(NODES, "--spring.application.name=" + NAME + "-consumer", "--spring.cloud.loadbalancer.cache.ttl=1s",
+                "--spring.main.banner-mode=off", "--logging.level.root=warn");
     }
 
     /** When so many were listed. */

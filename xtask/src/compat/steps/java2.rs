@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::Client;
+use super::{Client, GRPC_SKEW};
 
 const V2_0: &[&str] = &[
     "subscribe_before_it_exists",
@@ -11,6 +11,8 @@ const V2_0: &[&str] = &[
     "subscribe_when_it_exists",
     "update_seen",
     "push_times",
+    "frozen_client_removed",
+    "frozen_client_returns",
     "killed_client_removed",
     "persistent_register",
     "persistent_deregister",
@@ -19,6 +21,8 @@ const V2_0: &[&str] = &[
     "select_one_healthy",
     "clusters",
     "unsubscribe",
+    "namespace",
+    "credentials",
     "server_status",
     "services_of_server",
     "deregister_last",
@@ -30,6 +34,8 @@ const V2_4: &[&str] = &[
     "subscribe_when_it_exists",
     "update_seen",
     "push_times",
+    "frozen_client_removed",
+    "frozen_client_returns",
     "killed_client_removed",
     "persistent_register",
     "persistent_deregister",
@@ -40,6 +46,8 @@ const V2_4: &[&str] = &[
     "select_one_healthy",
     "clusters",
     "unsubscribe",
+    "namespace",
+    "credentials",
     "server_status",
     "services_of_server",
     "deregister_last",
@@ -51,6 +59,8 @@ const V3: &[&str] = &[
     "subscribe_when_it_exists",
     "update_seen",
     "push_times",
+    "frozen_client_removed",
+    "frozen_client_returns",
     "killed_client_removed",
     "persistent_register",
     "persistent_deregister",
@@ -70,6 +80,8 @@ const V3: &[&str] = &[
     "select_one_healthy",
     "clusters",
     "unsubscribe",
+    "namespace",
+    "credentials",
     "server_status",
     "services_of_server",
     "deregister_last",
@@ -85,12 +97,34 @@ const FAILOVER: &[&str] = &[
     "failover_restarted_node",
 ];
 
+const FAILOVER_3: &[&str] = &[
+    "failover_stays_listed",
+    "failover_moves",
+    "failover_event",
+    "failover_register",
+    "failover_persistent_register",
+    "failover_fuzzy_watch",
+    "failover_lost_client_removed",
+    "failover_restarted_node",
+];
+
 const STOP: &[&str] = &[
     "stop_stays_listed",
     "stop_moves",
     "stop_event",
     "stop_register",
     "stop_persistent_register",
+    "stop_lost_client_removed",
+    "stop_restarted_node",
+];
+
+const STOP_3: &[&str] = &[
+    "stop_stays_listed",
+    "stop_moves",
+    "stop_event",
+    "stop_register",
+    "stop_persistent_register",
+    "stop_fuzzy_watch",
     "stop_lost_client_removed",
     "stop_restarted_node",
 ];
@@ -105,7 +139,7 @@ const JAVA_2_0: Client = Client {
     steps: V2_0,
     failover: FAILOVER,
     stop: STOP,
-    skew: &[],
+    skew: GRPC_SKEW,
     // It knows nothing of TLS.
     tls: &[],
     mixed: true,
@@ -121,7 +155,7 @@ const JAVA_2_4: Client = Client {
     steps: V2_4,
     failover: FAILOVER,
     stop: STOP,
-    skew: &[],
+    skew: GRPC_SKEW,
     tls: TLS,
     mixed: true,
     takes_empty: true,
@@ -134,9 +168,9 @@ const JAVA_3: Client = Client {
     language: "java",
     version: "3.2.1-2026.03.30",
     steps: V3,
-    failover: FAILOVER,
-    stop: STOP,
-    skew: &[],
+    failover: FAILOVER_3,
+    stop: STOP_3,
+    skew: GRPC_SKEW,
     tls: TLS,
     mixed: true,
     takes_empty: true,

@@ -55,13 +55,11 @@ fn looks_that_come_late_never_end_a_client_that_was_not_asked() {
 }
 
 #[test]
-fn a_transport_that_is_never_set_up_ends_once_it_asks_nothing() {
+fn a_transport_that_is_never_set_up_ends() {
     let start = start();
     let mut life = Life::new(start);
     assert_eq!(life.look(start + seconds(29)), Due::Nothing);
-    life.active(start + seconds(29));
-    assert_eq!(life.look(start + seconds(58)), Due::Nothing);
-    assert_eq!(life.look(start + seconds(59)), Due::End(EndReason::Silent));
+    assert_eq!(life.look(start + seconds(30)), Due::End(EndReason::Silent));
 }
 
 #[test]

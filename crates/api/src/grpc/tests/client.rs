@@ -120,6 +120,11 @@ impl Client {
     }
 
     pub(super) async fn try_path(&mut self, path: &'static str, payload: Payload) -> Result<Said, Status> {
+        self.unread(path, payload).await.map(Said::of)
+    }
+
+    /// An answer that nobody looks into.
+    pub(super) async fn unread(&mut self, path: &'static str, payload: Payload) -> Result<Payload, Status> {
         self.grpc
             .ready()
             .await
@@ -127,7 +132,7 @@ impl Client {
         let codec = ProstCodec::<Payload, Payload>::default();
         let path = PathAndQuery::from_static(path);
         let answer = self.grpc.unary(Request::new(payload), path, codec).await?;
-        Ok(Said::of(answer.into_inner()))
+        Ok(answer.into_inner())
     }
 
     /// Returns once the stream's headers are back: before anything was said on it.

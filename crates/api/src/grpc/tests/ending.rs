@@ -127,3 +127,15 @@ async fn shutdown_ends_streams_with_an_error_and_then_the_transports() {
     rig.until("all are gone", |rig| rig.connections.is_empty()).await;
     assert!(TcpStream::connect(rig.address).await.is_err());
 }
+
+#[tokio::test]
+async fn a_peer_that_never_spoke_holds_up_no_shutdown() {
+    let rig = Rig::open().await;
+    let _silent = TcpStream::connect(rig.address).await.unwrap();
+    rig.until("it is in", |rig| rig.connections.len() == 1).await;
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    rig.shutdown.begin();
+    rig.until("it is gone", |rig| rig.connections.is_empty()).await;
+    assert!(begun.elapsed() <= Duration::from_secs(2));
+}

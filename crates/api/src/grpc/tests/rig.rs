@@ -182,6 +182,12 @@ impl StillTime {
     }
 }
 
+impl Drop for StillTime {
+    fn drop(&mut self) {
+        tokio::time::resume();
+    }
+}
+
 impl Drop for Rig {
     fn drop(&mut self) {
         self.shutdown.begin();

@@ -131,6 +131,9 @@ async fn silence_and_a_handshake_that_stands_still_end_after_ten_seconds() {
     }
 }
 
+/// What makes a good configuration a bad one.
+type Change<'a> = &'a dyn Fn(&mut Config);
+
 #[test]
 fn files_that_cannot_be_used_are_named() {
     let authority = Authority::new();
@@ -143,12 +146,12 @@ fn files_that_cannot_be_used_are_named() {
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
     );
     folder.write("broken", "-----BEGIN CERTIFICATE-----\nno base64!\n");
-    let refused = |change: &dyn Fn(&mut Config)| {
+    let refused = |change: Change| {
         let mut config = folder.config();
         change(&mut config);
-        Tls::load(&config, Protocol::Http).err().expect("refused").to_string()
+        Tls::load(&config, Protocol::Http).expect_err("refused").to_string()
     };
-    let cases: [(&str, &str, &dyn Fn(&mut Config)); 9] = [
+    let cases: [(&str, &str, Change); 9] = [
         ("away", "No such file", &|c| c.certificate = folder.path("away")),
         ("empty", "no certificate", &|c| c.certificate = folder.path("empty")),
         ("broken", "not PEM", &|c| c.certificate = folder.path("broken")),
