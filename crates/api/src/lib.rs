@@ -1,5 +1,6 @@
 //! The dialects: HTTP v1, our own admin paths, UDP push. Decode, make one call to `naming`, encode.
 
+mod contained;
 pub mod doors;
 pub mod grpc;
 pub mod http;

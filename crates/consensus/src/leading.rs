@@ -47,13 +47,22 @@ impl Leading {
     pub(crate) fn leader_of(&self, metrics: &Metrics) -> Option<MemberId> {
         let leader = metrics.current_leader.map(MemberId)?;
         let speaks = if leader == self.local {
-            metrics
-                .last_quorum_acked
-                .is_none_or(|acked| acked.elapsed() < self.patience)
+            // Of a group of one nobody answers, and openraft leaves the time at that of the election.
+            is_alone(metrics, leader)
+                || metrics
+                    .last_quorum_acked
+                    .is_none_or(|acked| acked.elapsed() < self.patience)
         } else {
             let heard = *self.heard.lock();
             heard.is_some_and(|heard| self.clock.now().saturating_duration_since(heard) < self.patience)
         };
         speaks.then_some(leader)
     }
+}
+
+/// This member is every majority by itself.
+pub(crate) fn is_alone(metrics: &Metrics, local: MemberId) -> bool {
+    let membership = metrics.membership_config.membership();
+    let mut voters = membership.voter_ids();
+    voters.next() == Some(local.0) && voters.next().is_none()
 }

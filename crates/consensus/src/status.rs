@@ -1,5 +1,6 @@
 //! What this member knows of the group, from openraft's metrics.
 
+use crate::leading::is_alone;
 use crate::metrics;
 use crate::types::Metrics;
 use muster_model::{Member, MemberId};
@@ -42,7 +43,7 @@ pub struct Status {
     pub snapshot_index: u64,
     /// Entries up to here are gone from the log; who lacks them needs a snapshot.
     pub purged_index: u64,
-    /// Leader alone: time since a majority has answered.
+    /// Leader alone: time since a majority has answered. None of a group of one, where nobody is to answer.
     pub quorum_silent: Option<Duration>,
     pub members: Vec<RaftMember>,
     pub initialized: bool,
@@ -93,7 +94,7 @@ impl Status {
             purged_index: index(&metrics.purged),
             quorum_silent: metrics
                 .last_quorum_acked
-                .filter(|_| role == Role::Leader)
+                .filter(|_| role == Role::Leader && !is_alone(metrics, MemberId(metrics.id)))
                 .map(|acked| acked.elapsed()),
             initialized: !members.is_empty(),
             members,

@@ -361,6 +361,16 @@ async fn one_founder_is_a_group_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_of_one_leads_however_long_nothing_happens() {
+    let cluster = Cluster::started(1).await;
+    // Longer than a leader may be silent towards others: twice the longest election.
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    assert_eq!(cluster.status(1).leader, Some(MemberId(1)));
+    cluster.propose(1, "late").await.unwrap();
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn founders_with_different_lists_do_not_found() {
     let mut cluster = Cluster::new(3);
     cluster.start(1).await;

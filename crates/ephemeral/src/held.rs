@@ -2,27 +2,47 @@
 //!
 //! - The newest registration of a key owns its lease, be it a connection's or one that beats renew.
 //! - When the connection that owns it goes, the record goes at once: unless another connection of this node publishes it,
-//!   which then owns it, or the record belongs to somebody newer by now.
+//!   which then owns it, or a client beats for it, or the record belongs to somebody newer by now.
 //! - While a connection of this node publishes a key, nobody's silence and no other connection's end removes it: this node
-//!   takes it back with a newer write. A deregistration by name is an order, and is not answered so; it ends the
-//!   publishing of that key, and the same client may publish it again.
+//!   takes it back with a newer write. A deregistration is an order, and is not answered so, be it by name or that of the
+//!   client whose registration is the newest; it ends the publishing of that key, by all, and whoever is there may publish
+//!   it again.
 
 use crate::answers::Error;
 use crate::leaf::Leaf;
-use crate::moment::Moment;
-use crate::record::{Body, Gone, Holder, Record, State, key_hash};
+use crate::moment::{Moment, ms};
+use crate::record::{Body, Gone, Holder, Record, State, Version, key_hash};
+use crate::room::Promise;
 use crate::store::{Applied, Store};
 use muster_model::{ConnectionId, Instance, InstanceKey, ServiceKey};
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What becomes of a record whose connection has gone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What becomes of a record that its connection publishes no more.
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Parting {
-    /// It goes too.
+    /// Its client says so: it goes, whoever else publishes it. One who reconnects leaves a broken connection behind, whose
+    /// word would bring back what the client has taken away.
+    Order,
+    /// The connection has ended: it goes, too.
     Release,
-    /// It has a last lease: this node is leaving, and its clients are on their way to another.
+    /// It has a last lease: its client is likely to be on the way to another node.
     Linger,
+    /// It was taken over by a list that could not be taken in: it is again what it was.
+    GiveBack(State),
+}
+
+/// What an ended connection published, and what of it has not been parted with yet.
+pub(crate) struct Departure {
+    connection: ConnectionId,
+    lists: Vec<(ServiceKey, Vec<Arc<Instance>>)>,
+}
+
+impl Departure {
+    pub(crate) fn is_done(&self) -> bool {
+        self.lists.is_empty()
+    }
 }
 
 impl Store {
@@ -55,31 +75,40 @@ impl Store {
             .map(|instance| instance.key.clone())
             .collect();
         let more = wanted.keys().filter(|key| !before.contains(*key)).count();
+        let Some(promise) = self.promise(service, wanted.keys()) else {
+            return (Vec::new(), Err(self.full()));
+        };
         if !self.holds.open(connection, service, more) {
             return (Vec::new(), Err(self.full()));
         }
-        let (mut applied, mut written) = (Vec::new(), BTreeSet::new());
+        let (mut applied, mut kept, mut earlier) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
         let mut answer = Ok(());
         for (key, instance) in wanted {
-            match self.write(service, instance, Some(connection), now) {
+            if !before.contains(&key) {
+                earlier.insert(key.clone(), self.listed_state(service, &key));
+            }
+            kept.insert(key);
+            match self.write(service, instance, Some(connection), Some(&promise), now) {
                 Ok((_, change)) => applied.extend(change),
                 Err(error) => {
                     answer = Err(error);
                     break;
                 }
             }
-            written.insert(key);
         }
-        let (superfluous, of) = match &answer {
-            Ok(()) => (before, written),
-            Err(_) => (written, before),
-        };
-        for key in superfluous.difference(&of) {
-            self.holds.remove(connection, service, key);
-            applied.extend(self.part(connection, service, key, Parting::Release, now));
-        }
-        if answer.is_err() && opens {
-            self.holds.take(connection, service);
+        if answer.is_ok() {
+            let gone: BTreeSet<InstanceKey> = before.difference(&kept).cloned().collect();
+            applied.extend(self.part_all(connection, service, &gone, |_| Parting::Order, now));
+        } else {
+            let taken = earlier.keys().cloned().collect();
+            let back = |key: &InstanceKey| match earlier.get(key) {
+                Some(Some(state)) => Parting::GiveBack(state.clone()),
+                _ => Parting::Release,
+            };
+            applied.extend(self.part_all(connection, service, &taken, back, now));
+            if opens {
+                self.holds.take(connection, service);
+            }
         }
         (applied, answer)
     }
@@ -96,25 +125,56 @@ impl Store {
         if let Some(turn) = self.holds.turn_of_publisher(connection) {
             let _turn = turn.lock();
             if let Some(instances) = self.holds.take(connection, service) {
-                return instances
-                    .iter()
-                    .filter_map(|instance| self.part(connection, service, &instance.key, Parting::Release, now))
+                let parted = instances.iter().rev();
+                return parted
+                    .filter_map(|instance| self.part(connection, service, &instance.key, &Parting::Order, now))
                     .collect();
             }
         }
         self.release_orphan(service, named, now).into_iter().collect()
     }
 
-    /// The connection is gone, and with it all that it owns.
-    pub(crate) fn end(&self, connection: ConnectionId, parting: Parting, now: Moment) -> Vec<Applied> {
+    /// The connection is gone, and publishes nothing any more. What it has published is to be parted with.
+    pub(crate) fn end(&self, connection: ConnectionId) -> Departure {
+        let turn = self.holds.mark_ended(connection);
+        self.depart(connection, turn)
+    }
+
+    /// As [`Store::end`], of a connection that goes on and may publish again.
+    pub(crate) fn leave(&self, connection: ConnectionId) -> Departure {
         let turn = self.holds.turn_of_publisher(connection);
+        self.depart(connection, turn)
+    }
+
+    fn depart(&self, connection: ConnectionId, turn: Option<Arc<Mutex<()>>>) -> Departure {
         let _turn = turn.as_ref().map(|turn| turn.lock());
+        Departure {
+            connection,
+            lists: self.holds.take_all(connection),
+        }
+    }
+
+    /// Parts with as many as `most` of what is left.
+    pub(crate) fn part_some(
+        &self,
+        departure: &mut Departure,
+        parting: &Parting,
+        most: usize,
+        now: Moment,
+    ) -> Vec<Applied> {
         let mut applied = Vec::new();
-        for (service, instances) in self.holds.end(connection) {
-            let parted = instances
-                .iter()
-                .filter_map(|instance| self.part(connection, &service, &instance.key, parting, now));
-            applied.extend(parted);
+        for _ in 0..most {
+            let Some((service, instances)) = departure.lists.last_mut() else {
+                break;
+            };
+            // From the end on: a list in order gives its last one away without moving the others.
+            match instances.pop() {
+                Some(instance) => {
+                    let parted = self.part(departure.connection, service, &instance.key, parting, now);
+                    applied.extend(parted);
+                }
+                None => drop(departure.lists.pop()),
+            }
         }
         applied
     }
@@ -165,13 +225,62 @@ impl Store {
         self.replace(leaf, record, state)
     }
 
+    /// A client's own beat came for a record that a connection holds: here, or at a member that tells of it.
+    pub(crate) fn note_client(&self, record: &Record, now: Moment) {
+        record.lease.set_beaten_by_client();
+        self.note_client_here(record, now);
+    }
+
+    pub(crate) fn note_client_here(&self, record: &Record, at: Moment) {
+        if record.lease.connection().is_none() {
+            return;
+        }
+        let _leaf = self.leaf(record.hash);
+        if record.lease.connection().is_some() {
+            self.holds.note_beating(record.hash, at);
+        }
+    }
+
+    /// Room for what a list adds to what is listed.
+    fn promise<'a>(&self, service: &ServiceKey, keys: impl Iterator<Item = &'a InstanceKey>) -> Option<Promise<'_>> {
+        let (mut adds, mut new_keys) = (0, 0);
+        for key in keys {
+            let known = self.record(key_hash(service, key));
+            new_keys += usize::from(known.is_none());
+            adds += usize::from(known.is_none_or(|record| !record.is_listed()));
+        }
+        self.room.promise(adds, new_keys)
+    }
+
+    fn listed_state(&self, service: &ServiceKey, key: &InstanceKey) -> Option<State> {
+        let record = self.record(key_hash(service, key));
+        let state = record.filter(|record| record.is(service, key))?.state();
+        (!state.is_gone()).then_some(state)
+    }
+
+    /// A connection publishes these keys no more.
+    fn part_all(
+        &self,
+        connection: ConnectionId,
+        service: &ServiceKey,
+        keys: &BTreeSet<InstanceKey>,
+        parting: impl Fn(&InstanceKey) -> Parting,
+        now: Moment,
+    ) -> Vec<Applied> {
+        self.holds.remove(connection, service, keys);
+        let parted = keys.iter().rev();
+        parted
+            .filter_map(|key| self.part(connection, service, key, &parting(key), now))
+            .collect()
+    }
+
     /// A connection publishes a key no more.
     fn part(
         &self,
         connection: ConnectionId,
         service: &ServiceKey,
         key: &InstanceKey,
-        parting: Parting,
+        parting: &Parting,
         now: Moment,
     ) -> Option<Applied> {
         let hash = key_hash(service, key);
@@ -181,25 +290,43 @@ impl Store {
             self.holds.remove_earlier(hash, connection);
             return None;
         }
-        let heir = self.holds.pop_earlier(hash);
-        record.lease.set_connection(heir);
-        let state = record.state();
-        let listed = state.listed()?;
-        if state.held_by != self.here() {
+        // One that left naming and is back already has published it anew.
+        if self.holds.content(connection, service, key).is_some() {
             return None;
         }
-        record.lease.beat(now);
-        match (heir, parting) {
-            (Some(heir), _) => {
-                let own = self.holds.content(heir, service, key)?;
-                (own != *listed).then(|| {
-                    let state = self.next_state(Body::Listed(own), self.here());
-                    self.replace(&mut leaf, &record, state)
-                })
-            }
-            (None, Parting::Linger) => None,
-            (None, Parting::Release) => Some(self.release(&mut leaf, record.clone(), now)),
+        let state = record.state();
+        let listed = state.listed().filter(|_| state.held_by == self.here());
+        if listed.is_some() && *parting == Parting::Order {
+            let order = self.next_state(Body::Gone(Gone::Deregistered), None);
+            let (service, key) = (record.service.clone(), record.key.clone());
+            return Some(self.put(&mut leaf, Some(record), &service, key, hash, order, now));
         }
+        let heir = self.holds.pop_earlier(hash);
+        record.lease.set_connection(heir);
+        if let Some(heir) = heir {
+            let listed = listed?;
+            record.lease.beat(now);
+            let own = self.holds.content(heir, service, key)?;
+            let differs = own != *listed;
+            return differs.then(|| {
+                let state = self.next_state(Body::Listed(own), self.here());
+                self.replace(&mut leaf, &record, state)
+            });
+        }
+        let beaten = self.holds.take_beating(hash);
+        let listed = listed?;
+        let beats = beaten.is_some_and(|at| now.since_ms(at) <= ms(listed.timings().timeout));
+        let next = match parting {
+            Parting::GiveBack(earlier) => self.next_state(earlier.body.clone(), earlier.held_by),
+            Parting::Linger => {
+                record.lease.beat(now);
+                return None;
+            }
+            // From here on it lives by those beats.
+            Parting::Release if beats => self.next_state(Body::Listed(listed.clone()), None),
+            Parting::Release | Parting::Order => return Some(self.release(&mut leaf, record, state.version, now)),
+        };
+        Some(self.replace(&mut leaf, &record, next))
     }
 
     fn release_orphan(&self, service: &ServiceKey, key: &InstanceKey, now: Moment) -> Option<Applied> {
@@ -207,12 +334,13 @@ impl Store {
         let mut leaf = self.leaf(hash);
         let record = self.record(hash).filter(|record| record.is(service, key))?;
         let orphan = record.is_listed() && record.held_by().is_some() && record.lease.connection().is_none();
-        orphan.then(|| self.release(&mut leaf, record.clone(), now))
+        orphan.then(|| self.release(&mut leaf, record.clone(), record.version(), now))
     }
 
-    fn release(&self, leaf: &mut Leaf, record: Arc<Record>, now: Moment) -> Applied {
+    /// Ends a claim, and all before it: whoever has registered the key since, unheard of here, keeps it.
+    pub(crate) fn release(&self, leaf: &mut Leaf, record: Arc<Record>, claim: Version, now: Moment) -> Applied {
         let (service, key, hash) = (record.service.clone(), record.key.clone(), record.hash);
-        let state: State = self.next_state(Body::Gone(Gone::Released), None);
+        let state = self.next_state(Body::Gone(Gone::Released(Box::new(claim))), None);
         self.put(leaf, Some(record), &service, key, hash, state, now)
     }
 }
@@ -227,13 +355,20 @@ mod tests {
 
     const NOW: Moment = Moment(1 << 40);
 
+    fn all_of(store: &Store, connection: ConnectionId) {
+        let mut departure = store.end(connection);
+        while !departure.is_done() {
+            store.part_some(&mut departure, &Parting::Release, 2, NOW);
+        }
+    }
+
     /// Locks are taken in one order by all, so this ends; and what is noted beside the records agrees with them.
     #[test]
     fn threads_that_publish_withdraw_and_end_the_same_keys_leave_nothing_behind() {
         let hybrid = HybridClock::new(Clock::system());
         let store = Store::new(MemberId(1), hybrid, 1_000, Duration::from_secs(600));
         let s = service("a");
-        let ended = |number| store.end(ConnectionId(number), Parting::Release, NOW);
+        let ended = |number| all_of(&store, ConnectionId(number));
         std::thread::scope(|threads| {
             for nth in 0..4u64 {
                 let (store, s) = (&store, &s);
@@ -248,7 +383,7 @@ mod tests {
                         match nth {
                             0 => drop(store.withdraw(connection, s, &key(port), NOW)),
                             1 => drop(store.deregister(s, &key(port), NOW)),
-                            _ => drop(store.end(connection, Parting::Release, NOW)),
+                            _ => all_of(store, connection),
                         }
                     }
                 });
@@ -259,5 +394,57 @@ mod tests {
         }
         assert!(store.holds.is_empty());
         assert!(store.instances(&s).is_empty());
+    }
+
+    #[test]
+    fn what_a_list_had_taken_over_is_given_back_to_whom_it_belonged() {
+        let hybrid = HybridClock::new(Clock::system());
+        let store = Store::new(MemberId(1), hybrid, 1_000, Duration::from_secs(600));
+        let (s, mine) = (service("a"), ConnectionId(1));
+        let mut heavy = instance(1);
+        heavy.weight = muster_model::Weight::new(9.0).unwrap();
+        store.register(&s, heavy.clone(), NOW).unwrap();
+        let earlier = store.listed_state(&s, &key(1)).unwrap();
+        store.publish(mine, &s, vec![instance(1)], NOW).1.unwrap();
+        let back = |_: &InstanceKey| Parting::GiveBack(earlier.clone());
+        assert_eq!(store.part_all(mine, &s, &[key(1)].into(), back, NOW).len(), 1);
+        let now = store.listed_state(&s, &key(1)).unwrap();
+        assert_eq!((now.listed(), now.held_by), (Some(&Arc::new(heavy)), None));
+        all_of(&store, mine);
+        assert_eq!(store.instances(&s).len(), 1);
+    }
+
+    /// The first thing that a connection publishes, and its end, on two threads.
+    #[test]
+    fn a_first_list_that_races_the_end_of_its_connection_is_held_by_nobody_afterwards() {
+        let hybrid = HybridClock::new(Clock::system());
+        let store = Store::new(MemberId(1), hybrid, 1_000, Duration::from_secs(600));
+        let s = service("a");
+        let gate = std::sync::Barrier::new(2);
+        let rounds = 20_000u64;
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                for round in 0..rounds {
+                    gate.wait();
+                    let _ = store.publish(
+                        ConnectionId(round),
+                        &s,
+                        vec![instance(1), instance(2), instance(3)],
+                        NOW,
+                    );
+                    gate.wait();
+                }
+            });
+            for round in 0..rounds {
+                gate.wait();
+                for _ in 0..round % 300 {
+                    std::hint::spin_loop();
+                }
+                all_of(&store, ConnectionId(round));
+                gate.wait();
+            }
+        });
+        assert!(store.instances(&s).is_empty(), "left: {:?}", store.instances(&s).len());
+        assert!(store.holds.is_empty());
     }
 }

@@ -5,14 +5,17 @@
 //! publishers:  connection ──► service ──► instances, sorted          what it published, as it published it
 //! a lease:     key        ──► the newest connection that publishes it
 //! shared:      key        ──► the earlier ones, where there are several
+//! beating:     key        ──► when a client's own beat came for it last, where one does
 //! ```
 //!
-//! The lease and `shared` say who holds a key and change under the lock of its leaf; `publishers` is what ends with a
+//! The lease, `shared` and `beating` change under the lock of the key's leaf, and are there only while a connection of this
+//! node publishes it; `publishers` is what ends with a
 //! connection. Locks are taken in this order: a connection's turn, a leaf, the table; the table for a few lines.
 
+use crate::moment::Moment;
 use muster_model::{ConnectionId, Instance, InstanceKey, ServiceKey};
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// Ended connections remembered, so that a call that was on its way when its connection ended brings nothing back. Calls
@@ -35,6 +38,8 @@ struct Table {
     publishers: HashMap<ConnectionId, Publisher>,
     /// By key hash, oldest first.
     shared: HashMap<u64, Vec<ConnectionId>>,
+    /// By key hash.
+    beating: HashMap<u64, Moment>,
     /// Lists and instances in them.
     rows: usize,
     instances: usize,
@@ -135,9 +140,20 @@ impl Holds {
         }
     }
 
-    /// Notes that the connection publishes this no more.
-    pub(crate) fn remove(&self, connection: ConnectionId, service: &ServiceKey, key: &InstanceKey) {
-        self.table.lock().remove(connection, service, key);
+    /// Notes that the connection publishes these no more.
+    pub(crate) fn remove(&self, connection: ConnectionId, service: &ServiceKey, keys: &BTreeSet<InstanceKey>) {
+        let mut table = self.table.lock();
+        let table = &mut *table;
+        let publisher = table.publishers.get_mut(&connection);
+        let Some(instances) = publisher.and_then(|publisher| publisher.services.get_mut(service)) else {
+            return;
+        };
+        let before = instances.len();
+        // In one go: one by one, the rest of a long list would be moved for each.
+        instances.retain(|row| !keys.contains(&row.key));
+        let removed = before - instances.len();
+        table.rows -= removed;
+        table.instances -= removed;
     }
 
     /// What a connection published at an address.
@@ -162,8 +178,9 @@ impl Holds {
         Some(instances)
     }
 
-    /// Takes all out that the connection publishes; nothing is taken in for it any more.
-    pub(crate) fn end(&self, connection: ConnectionId) -> Vec<(ServiceKey, Vec<Arc<Instance>>)> {
+    /// From now on nothing is taken in for the connection. The turn of whoever was let in before, if there is somebody:
+    /// marked and looked for at once, or a first list could begin in between and be overlooked.
+    pub(crate) fn mark_ended(&self, connection: ConnectionId) -> Option<Arc<Mutex<()>>> {
         let mut table = self.table.lock();
         if table.ended.insert(connection) {
             table.ended_order.push_back(connection);
@@ -173,6 +190,13 @@ impl Holds {
                 table.ended.remove(&oldest);
             }
         }
+        let publisher = table.publishers.get(&connection);
+        publisher.map(|publisher| publisher.turn.clone())
+    }
+
+    /// Takes all out that the connection publishes.
+    pub(crate) fn take_all(&self, connection: ConnectionId) -> Vec<(ServiceKey, Vec<Arc<Instance>>)> {
+        let mut table = self.table.lock();
         let services = table
             .publishers
             .remove(&connection)
@@ -217,9 +241,23 @@ impl Holds {
     pub(crate) fn drop_key(&self, hash: u64, newest: ConnectionId, service: &ServiceKey, key: &InstanceKey) {
         let mut table = self.table.lock();
         let earlier = table.shared.remove(&hash).unwrap_or_default();
+        table.beating.remove(&hash);
         for connection in earlier.into_iter().chain([newest]) {
             table.remove(connection, service, key);
         }
+    }
+
+    // Clients that beat for what a connection publishes, too; called under the lock of the key's leaf.
+
+    pub(crate) fn note_beating(&self, hash: u64, at: Moment) {
+        let mut table = self.table.lock();
+        let noted = table.beating.entry(hash).or_insert(at);
+        *noted = at.max(*noted);
+    }
+
+    /// When a client's own beat came last, now that no connection publishes the key.
+    pub(crate) fn take_beating(&self, hash: u64) -> Option<Moment> {
+        self.table.lock().beating.remove(&hash)
     }
 
     // For the gauges.
@@ -233,7 +271,8 @@ impl Holds {
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         let table = self.table.lock();
-        table.publishers.is_empty() && table.shared.is_empty() && table.rows == 0 && table.instances == 0
+        let noted = table.shared.len() + table.beating.len();
+        table.publishers.is_empty() && noted == 0 && table.rows == 0 && table.instances == 0
     }
 }
 
@@ -269,8 +308,9 @@ mod tests {
         assert!(!holds.open(ONE, &service("a"), 3), "four rows, two are taken");
         assert!(holds.open(ONE, &service("b"), 1), "an empty list takes a row");
         assert!(!holds.open(ONE, &service("c"), 1));
-        holds.remove(ONE, &service("a"), &key(1));
-        assert_eq!(holds.end(ONE).len(), 2);
+        holds.remove(ONE, &service("a"), &[key(1)].into());
+        holds.mark_ended(ONE);
+        assert_eq!(holds.take_all(ONE).len(), 2);
         assert!(holds.is_empty());
     }
 
@@ -278,11 +318,22 @@ mod tests {
     fn a_connection_that_has_ended_gets_no_turn_and_the_oldest_are_forgotten() {
         let holds = Holds::new(2);
         for number in 0..=ENDED_KEPT as u64 {
-            holds.end(ConnectionId(number));
+            holds.mark_ended(ConnectionId(number));
         }
         assert!(holds.turn(ConnectionId(ENDED_KEPT as u64)).is_none());
         assert!(!holds.has_ended(ConnectionId(0)));
         assert_eq!(holds.table.lock().ended.len(), ENDED_KEPT);
+    }
+
+    #[test]
+    fn whoever_was_let_in_before_the_end_is_waited_for_and_nobody_is_let_in_after() {
+        let holds = Holds::new(2);
+        let first = holds.turn(ONE).unwrap();
+        let last = holds.mark_ended(ONE).expect("it has published nothing yet, and may be about to");
+        assert!(Arc::ptr_eq(&first, &last));
+        assert!(holds.has_ended(ONE) && holds.turn(ONE).is_none());
+        assert!(holds.take_all(ONE).is_empty() && holds.is_empty());
+        assert!(holds.mark_ended(ConnectionId(2)).is_none() && holds.turn(ConnectionId(2)).is_none());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::metrics;
 use crate::moment::{Moment, ms};
 use crate::node::Node;
 use crate::record::{Phase, Record};
-use crate::seen;
+use crate::seen::{self, Beaten};
 use crate::store::Expiry;
 use crate::tenure::{Tenure, may_end};
 use crate::wire::HASHES_MAX;
@@ -30,7 +30,7 @@ const RESPONSIBLE_COUNTED_EVERY_MS: u64 = 5_000;
 #[derive(Default)]
 struct Walk {
     due: Vec<Arc<Record>>,
-    beaten: Vec<(u64, u32)>,
+    beaten: Vec<Beaten>,
     responsible: usize,
 }
 
@@ -90,7 +90,7 @@ async fn walk(node: &Node, tenure: &Tenure, now: Moment, nth: u64, tells: bool, 
                 record.lease.beat(now);
             }
             if tells && record.lease.take_beaten_here() {
-                walk.beaten.push((record.hash, now.age_ms(record.lease.seen())));
+                walk.beaten.push(Beaten::of(record, now));
             }
             if counts && view.responsible_for_hash(record.client_hash) == Responsibility::Here {
                 walk.responsible += 1;

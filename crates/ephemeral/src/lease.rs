@@ -43,6 +43,10 @@ pub(crate) struct Lease {
     delete_ms: AtomicU32,
     /// A beat came to this node since the peers were last told.
     beaten_here: AtomicBool,
+    /// A connection holds it, here or elsewhere.
+    held: AtomicBool,
+    /// One of those beats was a client's, of what a connection holds.
+    beaten_by_client: AtomicBool,
     /// The newest living connection to this node that publishes the instance, plus one; 0 when there is none. It stays
     /// when somebody else has registered the instance since: if that lease lapses, this connection's takes its place.
     connection: AtomicU64,
@@ -56,6 +60,8 @@ impl Lease {
             timeout_ms: AtomicU32::new(0),
             delete_ms: AtomicU32::new(0),
             beaten_here: AtomicBool::new(false),
+            held: AtomicBool::new(false),
+            beaten_by_client: AtomicBool::new(false),
             connection: AtomicU64::new(0),
         };
         lease.set_timings(timings);
@@ -67,6 +73,23 @@ impl Lease {
         self.interval_ms.store(clipped(timings.interval), Ordering::Relaxed);
         self.timeout_ms.store(clipped(timings.timeout), Ordering::Relaxed);
         self.delete_ms.store(clipped(timings.delete), Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_held(&self, held: bool) {
+        self.held.store(held, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_beaten_by_client(&self) {
+        self.beaten_by_client.store(true, Ordering::Release);
+    }
+
+    /// Whether a client's own beat was among those since this was last asked.
+    pub(crate) fn take_beaten_by_client(&self) -> bool {
+        self.beaten_by_client.load(Ordering::Acquire) && self.beaten_by_client.swap(false, Ordering::AcqRel)
     }
 
     pub(crate) fn interval_ms(&self) -> u32 {

@@ -1,9 +1,10 @@
 //! The AP store: ephemeral instances, their leases, copies to every member, digests and repair.
 //!
 //! Any member takes any write and any beat and needs nobody's consent. What it took goes to all others at once; digests
-//! compared every few seconds find and repair what was lost on the way. Newest write wins, by hybrid time. Deletes leave
-//! tombstones, so that absence is never mistaken for removal. Only the responsible member ends a lease for silence, and only
-//! while it sees a majority and after a grace since it became responsible (reference push-and-replication 2.8).
+//! compared every few seconds find and repair what was lost on the way. Newest write wins, by hybrid time; the end of a
+//! connection ends only what its node knew of (`record::Rank`). Deletes leave tombstones, so that absence is never mistaken
+//! for removal. Only the responsible member ends a lease for silence, and only while it sees a majority and after a grace
+//! since it became responsible (reference push-and-replication 2.8).
 //!
 //! ```text
 //!            register, edit              beat
@@ -45,6 +46,7 @@ mod node;
 mod peers;
 mod record;
 mod repair;
+mod room;
 mod seen;
 mod store;
 mod tenure;
@@ -55,4 +57,5 @@ mod wire;
 
 pub use answers::{Beat, Counts, Error, Loading};
 pub use config::{Config, Rules};
+pub use connections::Ending;
 pub use door::Ephemeral;

@@ -1,4 +1,10 @@
-//! Taking peers' records in: of two states of a key the newer holds, unless this node knows better about its lease.
+//! Taking peers' records in: of two states of a key the one of higher rank holds, unless this node knows better about its
+//! lease.
+//!
+//! What a node knows better it does not keep to itself, for then members would differ: it writes it, with a version newer
+//! than all it has seen. So stores differ only by writes that have not reached all of them, and are equal once they have
+//! ([`Rank`](crate::record::Rank)). Such answers end: each needs a living connection, a later beat or a release of this
+//! node's own, and is itself nothing that another node answers so.
 
 use crate::leaf::minute_of;
 use crate::lease::Due;
@@ -23,8 +29,13 @@ pub(crate) struct Incoming {
 /// What became of a peer's record.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Merged {
-    /// Known, or older than what is known.
+    /// Known, or of lower rank than what is known.
     Nothing,
+    /// A release that was made later than what is known here, and ends only what is older: its writer has not heard of
+    /// that yet. Told, for stores that are compared by versions alone would take the release for the news.
+    Overtaken {
+        hash: u64,
+    },
     Taken(Applied),
     /// This node knows better and has written so: the peers must hear it.
     Refuted(Applied),
@@ -33,7 +44,7 @@ pub(crate) enum Merged {
 }
 
 impl Store {
-    /// Takes a peer's record over if it is newer than what is known, unless this node knows better about a lease.
+    /// Takes a peer's record over if it ranks higher than what is known, unless this node knows better about a lease.
     ///
     /// The caller has had the hybrid clock observe the record's stamp.
     pub(crate) fn merge(&self, incoming: Incoming, now: Moment) -> Merged {
@@ -53,7 +64,7 @@ impl Store {
                 if forgotten {
                     return Merged::Nothing;
                 }
-                if self.records_count() >= self.records_max() {
+                if self.room.records() >= self.room.records_max() {
                     return Merged::Refused;
                 }
             }
@@ -62,16 +73,24 @@ impl Store {
                     return Merged::Refused;
                 }
                 let current = record.state();
-                if state.version <= current.version {
+                if state.rank() <= current.rank() {
                     if !state.is_gone() && !current.is_gone() {
                         record.lease.renew_to(seen);
                     }
-                    return Merged::Nothing;
+                    return if state.version > current.version {
+                        Merged::Overtaken { hash }
+                    } else {
+                        Merged::Nothing
+                    };
                 }
                 if let Some(connection) = record.lease.connection()
                     && state.rests_on_absence()
                 {
                     return Merged::Refuted(self.reclaim(&mut leaf, record, connection, now));
+                }
+                if self.has_released(record, &current, &state) {
+                    let claim = state.version;
+                    return Merged::Refuted(self.release(&mut leaf, record.clone(), claim, now));
                 }
                 if self.knows_better(record, &current, &state, seen, now) {
                     let again = State {
@@ -94,6 +113,14 @@ impl Store {
         Merged::Taken(applied)
     }
 
+    /// Whether somebody wrote about what this node's connection held without having heard that it has ended: an edit, say.
+    /// Nobody but this node knows that no connection is behind it.
+    fn has_released(&self, record: &Record, current: &State, newer: &State) -> bool {
+        let released_here =
+            matches!(current.body, Body::Gone(Gone::Released(_))) && current.version.origin == self.local;
+        released_here && !newer.is_gone() && newer.held_by == self.here() && record.lease.connection().is_none()
+    }
+
     /// Whether a listed instance must be kept as it is against a newer word that rests on silence, or on a registration
     /// that was repeated since.
     fn knows_better(&self, record: &Record, current: &State, newer: &State, basis: Moment, now: Moment) -> bool {
@@ -103,8 +130,8 @@ impl Store {
         match newer.body {
             Body::Gone(Gone::Expired) => record.lease.refutes(Due::Remove, basis, now),
             Body::Gone(Gone::Deregistered) => record.registered() > newer.version.stamp,
-            // Its writer had not heard that a client has registered since, which beats and owes nothing to a connection.
-            Body::Gone(Gone::Released) => current.held_by.is_none() && record.lease.due(now) != Some(Due::Remove),
+            // It knew of what is listed here, or it would rank lower. Who holds a connection has taken it back by now.
+            Body::Gone(Gone::Released(_)) => false,
             Body::Listed(_) => newer.by_silence && record.lease.refutes(Due::Mark, basis, now),
         }
     }

@@ -213,10 +213,11 @@ impl Node {
         if let Some(latest) = incoming.iter().map(|record| record.state.version.stamp).max() {
             self.store.hybrid.observe(latest);
         }
-        let (mut taken, mut refuted) = (Vec::new(), Vec::new());
+        let (mut taken, mut refuted, mut overtaken) = (Vec::new(), Vec::new(), Vec::new());
         for record in incoming {
             match self.store.merge(record, now) {
                 Merged::Nothing => {}
+                Merged::Overtaken { hash } => overtaken.push(hash),
                 Merged::Taken(applied) => taken.push(applied),
                 Merged::Refuted(applied) => refuted.push(applied),
                 Merged::Refused => metrics::REFUSED.inc(),
@@ -229,6 +230,11 @@ impl Node {
         }
         if !refuted.is_empty() {
             self.spread_all(&refuted, received);
+        }
+        if !overtaken.is_empty() {
+            for peer in self.peers.all().iter() {
+                peer.note(overtaken.iter().copied());
+            }
         }
         taken.len() + refuted.len()
     }

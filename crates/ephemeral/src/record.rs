@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-/// Orders all writes to a key: by hybrid time, ties by member. No two writes share one.
+/// Names a write: its hybrid time, and the member that made it. No two writes to a key share one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub(crate) struct Version {
     pub(crate) stamp: Stamp,
@@ -25,14 +25,31 @@ impl Version {
 }
 
 /// How an instance went.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Gone {
+    /// Somebody's order: an operator's, or a client's own.
     Deregistered,
     /// Its lease has ended.
     Expired,
-    /// The connection that held it has ended, or withdrew it. Unlike a deregistration by name it says nothing against a
-    /// connection that still holds the instance elsewhere.
-    Released,
+    /// The connection that held it has ended. It ends the claim of this version and whatever is older, and says nothing
+    /// against a newer one, or against a connection that still holds the instance elsewhere. Boxed, for it is rare and
+    /// every record has room for it.
+    Released(Box<Version>),
+}
+
+/// The order of all writes to a key: of two the higher one holds, at every member. A write ranks by its own version; a
+/// release, whenever it was made, right behind the claim that it ends, so that it never beats a claim which its writer had
+/// not heard of.
+///
+/// This is one total order over all writes, of values that never change, since no two writes share `made`; so the highest of
+/// a set does not depend on the order, the grouping or the repetition in which its members arrive. (A rule by pairs, such
+/// as "a release loses to any claim by another holder, else the later stamp holds", is no order: an old claim of B, a
+/// newer one of A and the release of A's would each beat the next in a ring.)
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Rank {
+    at: Version,
+    releases: bool,
+    made: Version,
 }
 
 /// The member whose client's open connection is the lease. Members are numbered from 1, so that nobody takes no room.
@@ -55,7 +72,7 @@ pub(crate) enum Body {
     Gone(Gone),
 }
 
-/// The replicated part of a record: of two, the one with the higher version holds.
+/// The replicated part of a record: of two, the one with the higher rank holds.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct State {
     pub(crate) version: Version,
@@ -78,11 +95,23 @@ impl State {
         matches!(self.body, Body::Gone(_))
     }
 
+    pub(crate) fn rank(&self) -> Rank {
+        let (at, releases) = match &self.body {
+            Body::Gone(Gone::Released(claim)) => (**claim, true),
+            _ => (self.version, false),
+        };
+        Rank {
+            at,
+            releases,
+            made: self.version,
+        }
+    }
+
     /// Whether it says no more than that nobody was seen: by no beat, or by no connection. A deregistration by name is an
     /// order, and holds even against a client that is there.
     pub(crate) fn rests_on_absence(&self) -> bool {
         match self.body {
-            Body::Gone(Gone::Expired | Gone::Released) => true,
+            Body::Gone(Gone::Expired | Gone::Released(_)) => true,
             Body::Gone(Gone::Deregistered) => false,
             Body::Listed(_) => self.by_silence,
         }
@@ -94,7 +123,7 @@ impl State {
             Body::Listed(_) => Phase::Unhealthy,
             Body::Gone(Gone::Deregistered) => Phase::Deregistered,
             Body::Gone(Gone::Expired) => Phase::Expired,
-            Body::Gone(Gone::Released) => Phase::Released,
+            Body::Gone(Gone::Released(_)) => Phase::Released,
         }
     }
 

@@ -1,7 +1,9 @@
 //! Who has beaten where: told to all every second, and asked of all before a lease is ended.
 
 use crate::metrics;
+use crate::moment::Moment;
 use crate::node::Node;
+use crate::record::Record;
 use crate::wire::{self, HASHES_MAX, Seen};
 use bytes::Bytes;
 use muster_model::MemberId;
@@ -17,6 +19,25 @@ const TELL_WITHIN: Duration = Duration::from_secs(1);
 const TELLING_MAX: usize = 64;
 /// A lease that is due at 15 s must be ended by 16 s; looking twice a second and asking this long leaves room.
 const ASK_WITHIN: Duration = Duration::from_millis(300);
+
+/// An instance that beats have come for since the others were last told.
+#[derive(Clone, Copy)]
+pub(crate) struct Beaten {
+    hash: u64,
+    age_ms: u32,
+    /// A client's own, though a connection holds it.
+    by_client: bool,
+}
+
+impl Beaten {
+    pub(crate) fn of(record: &Record, now: Moment) -> Self {
+        Self {
+            hash: record.hash,
+            age_ms: now.age_ms(record.lease.seen()),
+            by_client: record.lease.take_beaten_by_client(),
+        }
+    }
+}
 
 pub(crate) fn serve(node: &Arc<Node>) {
     node.serve(Route::EphemeralSeen, hear);
@@ -39,18 +60,25 @@ fn hear(node: &Arc<Node>, _from: MemberId, body: Bytes) -> Result<Bytes, Handler
     for (hash, age_ms) in seen.hashes.iter().zip(&seen.ages_ms) {
         node.store.seen(*hash, now.minus_ms((*age_ms).into()));
     }
+    for place in &seen.by_clients {
+        let (hash, age_ms) = (seen.hashes[*place as usize], seen.ages_ms[*place as usize]);
+        if let Some(record) = node.store.record(hash) {
+            node.store.note_client_here(&record, now.minus_ms(age_ms.into()));
+        }
+    }
     Ok(Bytes::new())
 }
 
 /// Tells all living peers of beats that came here.
-pub(crate) fn tell(node: &Arc<Node>, beaten: &[(u64, u32)]) {
+pub(crate) fn tell(node: &Arc<Node>, beaten: &[Beaten]) {
     let view = node.membership.view();
     for part in beaten.chunks(HASHES_MAX) {
-        let (hashes, ages_ms) = part.iter().copied().unzip();
+        let by_clients = part.iter().enumerate().filter(|(_, beaten)| beaten.by_client);
         let body = wire::encode(&Seen {
-            hashes,
-            ages_ms,
+            hashes: part.iter().map(|beaten| beaten.hash).collect(),
+            ages_ms: part.iter().map(|beaten| beaten.age_ms).collect(),
             asks: false,
+            by_clients: by_clients.map(|(place, _)| place as u32).collect(),
         });
         for peer in node.peers.all().iter() {
             let alive = view.living_peers().any(|member| member.id == peer.id);
@@ -81,6 +109,7 @@ pub(crate) async fn ask(node: &Arc<Node>, hashes: &[u64]) -> bool {
         hashes: hashes.to_vec(),
         ages_ms: Vec::new(),
         asks: true,
+        by_clients: Vec::new(),
     });
     let calls: Vec<_> = view
         .living_peers()
@@ -126,7 +155,7 @@ pub(crate) fn tell_all(node: &Arc<Node>) {
     for leaf in 0..crate::leaf::LEAVES {
         node.store.for_each_of_leaf(leaf, |record| {
             if record.is_listed() && record.lease.take_beaten_here() {
-                beaten.push((record.hash, now.age_ms(record.lease.seen())));
+                beaten.push(Beaten::of(record, now));
             }
         });
     }

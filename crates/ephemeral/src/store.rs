@@ -1,4 +1,4 @@
-//! The store itself: a map in which the newest write to each key holds. Synchronous; time comes in.
+//! The store itself: a map in which the highest write to each key holds. Synchronous; time comes in.
 
 use crate::answers::{Beat, Error};
 use crate::holds::Holds;
@@ -7,6 +7,7 @@ use crate::lease::{Due, Lease, timings};
 use crate::listing::Listings;
 use crate::moment::Moment;
 use crate::record::{Body, Gone, Holder, Phase, Record, State, Version, key_hash};
+use crate::room::{Promise, Room};
 use muster_membership::View;
 use muster_model::{
     BeatTimings, ChangeId, ClientId, ConnectionId, Instance, InstanceEdit, InstanceKey, MemberId, ServiceKey, Stamp,
@@ -14,7 +15,7 @@ use muster_model::{
 use muster_runtime::HybridClock;
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// After a deregistration beats are swallowed for one beat interval and this: they were in flight (reference D5).
@@ -43,7 +44,7 @@ pub(crate) enum Expiry {
 pub(crate) struct Store {
     pub(crate) local: MemberId,
     pub(crate) hybrid: HybridClock,
-    instances_max: usize,
+    pub(crate) room: Room,
     tombstone_kept: Duration,
     /// For beats and merges: no lock. Every record of `leaves` and no other.
     index: papaya::HashMap<u64, Arc<Record>>,
@@ -51,8 +52,6 @@ pub(crate) struct Store {
     leaves: Box<[Mutex<Leaf>]>,
     pub(crate) listings: Listings,
     pub(crate) holds: Holds,
-    instances: AtomicUsize,
-    tombstones: AtomicUsize,
     /// Counts changes, for whoever writes copies.
     writes: AtomicU64,
 }
@@ -62,14 +61,12 @@ impl Store {
         Self {
             local,
             hybrid,
-            instances_max,
+            room: Room::new(instances_max),
             tombstone_kept,
             index: papaya::HashMap::new(),
             leaves: (0..LEAVES).map(|_| Mutex::default()).collect(),
             listings: Listings::default(),
             holds: Holds::new(instances_max),
-            instances: AtomicUsize::new(0),
-            tombstones: AtomicUsize::new(0),
             writes: AtomicU64::new(0),
         }
     }
@@ -82,7 +79,7 @@ impl Store {
         instance: Instance,
         now: Moment,
     ) -> Result<(ChangeId, Option<Applied>), Error> {
-        self.write(service, instance, None, now)
+        self.write(service, instance, None, None, now)
     }
 
     /// Registers for a connection, or for a client that will beat. Whoever comes newest owns the lease: where only the
@@ -92,6 +89,7 @@ impl Store {
         service: &ServiceKey,
         mut instance: Instance,
         by: Option<ConnectionId>,
+        promised: Option<&Promise<'_>>,
         now: Moment,
     ) -> Result<(ChangeId, Option<Applied>), Error> {
         let held_by = by.and_then(|_| self.here());
@@ -117,7 +115,8 @@ impl Store {
             }
         }
         let adds = known.as_ref().is_none_or(|record| !record.is_listed());
-        if adds && !self.has_room(known.is_none()) {
+        let has_room = || promised.is_some_and(Promise::holds) || self.room.has(known.is_none());
+        if adds && !has_room() {
             return Err(self.full());
         }
         let key = instance.key.clone();
@@ -128,6 +127,9 @@ impl Store {
         let state = self.next_state(Body::Listed(listed.clone()), held_by);
         let id = state.version.id();
         let applied = self.put(&mut leaf, known, service, key, hash, state, now);
+        if let Some(promised) = promised.filter(|_| adds) {
+            promised.use_one();
+        }
         if let Some(record) = self.record(hash) {
             record.lease.beat(now);
             if let Some(connection) = by {
@@ -144,7 +146,7 @@ impl Store {
         let known = self.record(hash);
         match &known {
             Some(record) if !record.is(service, key) || !record.is_listed() => return None,
-            None if !self.has_room(true) => return None,
+            None if !self.room.has(true) => return None,
             _ => {}
         }
         let state = self.next_state(Body::Gone(Gone::Deregistered), None);
@@ -161,6 +163,9 @@ impl Store {
         let renewed = || Beat::Renewed {
             interval: Duration::from_millis(record.lease.interval_ms().into()),
         };
+        if record.lease.is_held() {
+            self.note_client(record, now);
+        }
         if record.phase() == Phase::Healthy {
             record.lease.beat(now);
             // Looked at again, for somebody may have ended the lease in between.
@@ -250,11 +255,11 @@ impl Store {
     }
 
     pub(crate) fn instances_count(&self) -> usize {
-        self.instances.load(Ordering::Relaxed)
+        self.room.instances()
     }
 
     pub(crate) fn tombstones_count(&self) -> usize {
-        self.tombstones.load(Ordering::Relaxed)
+        self.room.tombstones()
     }
 
     /// Moves with every change.
@@ -348,7 +353,7 @@ impl Store {
             leaf.toggle(*hash, state);
             self.index.pin().remove(hash);
         }
-        self.tombstones.fetch_sub(forgotten.len(), Ordering::Relaxed);
+        self.room.forgotten(forgotten.len());
     }
 
     // How a state is replaced.
@@ -375,20 +380,8 @@ impl Store {
 
     pub(crate) fn full(&self) -> Error {
         Error::Full {
-            instances_max: self.instances_max,
+            instances_max: self.room.instances_max,
         }
-    }
-
-    pub(crate) fn records_count(&self) -> usize {
-        self.instances_count() + self.tombstones_count()
-    }
-
-    pub(crate) fn records_max(&self) -> usize {
-        self.instances_max.saturating_mul(2)
-    }
-
-    fn has_room(&self, new_key: bool) -> bool {
-        self.instances_count() < self.instances_max && (!new_key || self.records_count() < self.records_max())
     }
 
     /// Puts a state under a key, known or new. `seen` begins a lease that has not been running, and is what a removal
@@ -418,6 +411,7 @@ impl Store {
             .map_or_else(BeatTimings::default, |listed| timings(listed, state.held_by.is_some()));
         let client_hash = View::hash_of(ClientId::of_address(&key).as_str());
         let lease = Lease::new(timings, seen);
+        lease.set_held(state.held_by.is_some());
         let record = Arc::new(Record::new(
             service.clone(),
             key,
@@ -432,12 +426,12 @@ impl Store {
         self.writes.fetch_add(1, Ordering::AcqRel);
         let visible = match &state.body {
             Body::Listed(instance) => {
-                self.instances.fetch_add(1, Ordering::Relaxed);
+                self.room.listed_new();
                 self.listings.put(&service, instance.clone());
                 true
             }
             Body::Gone(_) => {
-                self.tombstones.fetch_add(1, Ordering::Relaxed);
+                self.room.gone_new();
                 false
             }
         };
@@ -462,9 +456,9 @@ impl Store {
         let visible = match (before.listed(), &state.body) {
             (earlier, Body::Listed(instance)) => {
                 record.lease.set_timings(timings(instance, state.held_by.is_some()));
+                record.lease.set_held(state.held_by.is_some());
                 if earlier.is_none() {
-                    self.instances.fetch_add(1, Ordering::Relaxed);
-                    self.tombstones.fetch_sub(1, Ordering::Relaxed);
+                    self.room.listed_again();
                 }
                 let visible = earlier.is_none_or(|earlier| earlier != instance);
                 if visible {
@@ -473,8 +467,7 @@ impl Store {
                 visible
             }
             (Some(_), Body::Gone(_)) => {
-                self.tombstones.fetch_add(1, Ordering::Relaxed);
-                self.instances.fetch_sub(1, Ordering::Relaxed);
+                self.room.gone();
                 self.listings.remove(&record.service, &record.key);
                 true
             }

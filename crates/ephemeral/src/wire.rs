@@ -84,6 +84,11 @@ pub(crate) struct WireRecord {
     /// that a member that does not know the word yet takes it for a deregistration and not for garbage.
     #[prost(bool, tag = "15")]
     pub(crate) released: bool,
+    /// Of released ones: the claim that has ended. None ends all before it.
+    #[prost(fixed64, tag = "16")]
+    pub(crate) claim_stamp: u64,
+    #[prost(uint64, tag = "17")]
+    pub(crate) claim_origin: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -104,6 +109,9 @@ pub(crate) struct Seen {
     pub(crate) ages_ms: Vec<u32>,
     #[prost(bool, tag = "3")]
     pub(crate) asks: bool,
+    /// Places in `hashes` of what a connection holds and a client's own beat has renewed all the same.
+    #[prost(uint32, repeated, tag = "4")]
+    pub(crate) by_clients: Vec<u32>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -213,7 +221,12 @@ pub(crate) fn encode(message: &impl prost::Message) -> Bytes {
 impl Seen {
     pub(crate) fn checked(self) -> Result<Self, Garbage> {
         let paired = self.asks || self.hashes.len() == self.ages_ms.len();
-        if self.hashes.len() > HASHES_MAX || !paired {
+        let placed = self.by_clients.len() <= self.hashes.len()
+            && self
+                .by_clients
+                .iter()
+                .all(|place| (*place as usize) < self.hashes.len());
+        if self.hashes.len() > HASHES_MAX || !paired || !placed {
             return Err(Garbage::OutOfBounds { what: "seen hashes" });
         }
         Ok(self)
@@ -303,10 +316,14 @@ impl WireRecord {
         match &state.body {
             Body::Gone(gone) => {
                 wire.gone = match gone {
-                    Gone::Deregistered | Gone::Released => 1,
+                    Gone::Deregistered | Gone::Released(_) => 1,
                     Gone::Expired => 2,
                 };
-                wire.released = *gone == Gone::Released;
+                if let Gone::Released(claim) = gone {
+                    wire.released = true;
+                    wire.claim_stamp = claim.stamp.0;
+                    wire.claim_origin = claim.origin.0;
+                }
                 wire.interval_ms = record.lease.interval_ms();
             }
             Body::Listed(instance) => {
@@ -337,6 +354,10 @@ impl WireRecord {
         if stamp.millis() > STAMP_MS_MAX {
             return Err(out_of_bounds("stamp"));
         }
+        let version = Version {
+            stamp,
+            origin: MemberId(self.origin),
+        };
         let body = match self.gone {
             0 => Body::Listed(Arc::new(Instance {
                 key: key.clone(),
@@ -351,7 +372,18 @@ impl WireRecord {
                 healthy: self.healthy,
                 metadata: self.metadata.into_iter().map(|pair| (pair.key, pair.value)).collect(),
             })),
-            1 if self.released => Body::Gone(Gone::Released),
+            1 if self.released => {
+                let claim = Version {
+                    stamp: Stamp(self.claim_stamp),
+                    origin: MemberId(self.claim_origin),
+                };
+                let claim = if claim == Version::default() { version } else { claim };
+                // It would outrank what was written after it.
+                if claim > version {
+                    return Err(out_of_bounds("claim"));
+                }
+                Body::Gone(Gone::Released(Box::new(claim)))
+            }
             1 => Body::Gone(Gone::Deregistered),
             2 => Body::Gone(Gone::Expired),
             _ => return Err(out_of_bounds("kind of tombstone")),
@@ -361,10 +393,7 @@ impl WireRecord {
             service: service.clone(),
             key,
             state: State {
-                version: Version {
-                    stamp,
-                    origin: MemberId(self.origin),
-                },
+                version,
                 body,
                 held_by: Holder::new(MemberId(self.held_by)).filter(|_| !gone),
                 by_silence: self.by_silence && !gone,
@@ -438,13 +467,26 @@ mod tests {
 
     #[test]
     fn a_release_is_a_deregistration_to_a_member_that_does_not_know_the_word() {
-        for (gone, number) in [(Gone::Deregistered, 1), (Gone::Expired, 2), (Gone::Released, 1)] {
+        let claim = Version {
+            stamp: Stamp(77),
+            origin: MemberId(3),
+        };
+        let released = Gone::Released(Box::new(claim));
+        for (gone, number) in [(Gone::Deregistered, 1), (Gone::Expired, 2), (released, 1)] {
             let record = record(Body::Gone(gone), 0);
             let (mut wire, read) = told(&record);
             assert_eq!(read.state, record.state());
             wire.released = false;
             assert_eq!(wire.gone, number);
         }
+    }
+
+    #[test]
+    fn a_release_of_what_was_written_after_it_is_refused() {
+        let record = record(Body::Gone(Gone::Released(Box::default())), 0);
+        let mut wire = WireRecord::of(&record, NOW);
+        wire.claim_stamp = wire.stamp + 1;
+        assert!(wire.parse(&record.service, NOW).is_err());
     }
 
     /// The bytes of the first release; members of it are met during an upgrade.

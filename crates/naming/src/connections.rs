@@ -3,12 +3,14 @@
 use crate::metrics::REQUESTS;
 use crate::rules;
 use crate::{Context, Error, Naming, ServiceNews};
+use muster_ephemeral::Ending;
 use muster_model::{ConnectionId, Instance, InstanceKey, Kind, ServiceKey};
 use std::sync::Arc;
 
 impl Naming {
     /// Makes `instances` all that this connection publishes under the service; an empty list is kept, and lists nothing.
-    /// They stay listed while the connection lives on this node.
+    /// They stay listed while the connection lives on this node. An address that is left out of a further list is
+    /// deregistered, as by [`Naming::withdraw`].
     ///
     /// # Errors
     /// As a registration's: a service of persistent instances, illegal times, no room. One bad instance refuses the list.
@@ -36,19 +38,37 @@ impl Naming {
         Ok(self.stores().ephemeral.publish(connection, service, instances)?)
     }
 
-    /// Ends what this connection publishes under the service, whatever `named` says. One that publishes nothing there may
+    /// Ends what this connection publishes under the service, whatever `named` says: its client's order, which holds also
+    /// against others that publish the same address, such as a broken connection that the client has left behind. Not for
+    /// what merely ends: see [`Naming::connection_ended`] and [`Naming::connection_left`]. One that publishes nothing there may
     /// end what a connection lost before it published at that address: nothing that another connection holds.
     pub fn withdraw(&self, _context: &Context, connection: ConnectionId, service: &ServiceKey, named: &InstanceKey) {
         REQUESTS.withdraw.ok.inc();
         self.stores().ephemeral.withdraw(connection, service, named);
     }
 
-    /// The connection is gone, and with it what it published and subscribed to. While this node drains, what it published
-    /// stays listed: its client is on its way to another node.
+    /// As [`Naming::connection_ended_by`], of a connection that was closed.
     pub fn connection_ended(&self, connection: ConnectionId) {
+        self.connection_ended_by(connection, Ending::Closed);
+    }
+
+    /// The connection is gone, and with it what it subscribed to and, as `ending` says, what it published; its number is
+    /// not used again. While this node drains, what it published stays listed whatever the reason: its client is on its way
+    /// to another node.
+    ///
+    /// Cheap, however much it has published: most of it goes in slices after this has returned.
+    pub fn connection_ended_by(&self, connection: ConnectionId, ending: Ending) {
         // First who listens, or it would be told of its own end.
         self.subscribers().end(connection);
-        self.stores().ephemeral.end(connection);
+        self.stores().ephemeral.end(connection, ending);
+    }
+
+    /// The connection is no client of naming any more, and goes on for other things: what it published and subscribed to
+    /// goes as at its end, that is also not while this node drains. Nothing is held against its number: should it turn to
+    /// naming again, it may publish and subscribe at once.
+    pub fn connection_left(&self, connection: ConnectionId) {
+        self.subscribers().end(connection);
+        self.stores().ephemeral.leave(connection);
     }
 
     /// Ends the connection's subscription to a service; says whether there was one.

@@ -49,6 +49,7 @@ pub use beats::{Beat, BeatAnswer};
 pub use changes::Changes;
 pub use config::{Config, Context, Parts, Upsert};
 pub use error::Error;
+pub use muster_ephemeral::Ending;
 pub use naming::Naming;
 pub use news::{Lagged, ServiceEvent, ServiceNews};
 pub use switches::Switches;

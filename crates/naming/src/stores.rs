@@ -1,7 +1,7 @@
 //! What the door needs of the parts below, as traits, so that tests can stand in for each.
 
 use muster_consensus::{Consensus, ProposeError, Status};
-use muster_ephemeral::{self as ephemeral, Ephemeral, Loading, Rules};
+use muster_ephemeral::{self as ephemeral, Ending, Ephemeral, Loading, Rules};
 use muster_membership::{Membership, Responsibility};
 use muster_model::{
     ChangeId, ClientId, ClusterName, ClusterSettings, ConnectionId, Instance, InstanceEdit, InstanceKey, Metadata,
@@ -31,7 +31,9 @@ pub(crate) trait EphemeralStore: Send + Sync + 'static {
         instances: Vec<Instance>,
     ) -> Result<(), ephemeral::Error>;
     fn withdraw(&self, connection: ConnectionId, service: &ServiceKey, named: &InstanceKey);
-    fn end(&self, connection: ConnectionId);
+    fn end(&self, connection: ConnectionId, ending: Ending);
+    /// As its end, of a connection that goes on and may publish again.
+    fn leave(&self, connection: ConnectionId);
     fn published_by(&self, connection: ConnectionId) -> Vec<(ServiceKey, Vec<Arc<Instance>>)>;
     fn instance(&self, service: &ServiceKey, key: &InstanceKey) -> Option<Arc<Instance>>;
     fn instances(&self, service: &ServiceKey) -> Vec<Arc<Instance>>;
@@ -148,8 +150,12 @@ impl EphemeralStore for Ephemeral {
         self.withdraw(connection, service, named);
     }
 
-    fn end(&self, connection: ConnectionId) {
-        self.end(connection);
+    fn end(&self, connection: ConnectionId, ending: Ending) {
+        self.end_by(connection, ending);
+    }
+
+    fn leave(&self, connection: ConnectionId) {
+        self.leave(connection);
     }
 
     fn published_by(&self, connection: ConnectionId) -> Vec<(ServiceKey, Vec<Arc<Instance>>)> {

@@ -1,8 +1,9 @@
 //! A client's connection: one transport with its streams.
 
-use super::frame::{self, Code, Status};
+use super::frame::{self, Budget, Code, Status};
+use super::info::ConnectionInfo;
 use super::life::{Due, EndReason, Left, Life, SetUp, StreamNo};
-use super::outbox::{Outbox, Refusal};
+use super::outbox::{Outbox, Queued, Refusal};
 use super::setup::Setup;
 use super::unsent::Unsent;
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use muster_model::ConnectionId;
 use muster_runtime::Clock;
 use muster_wire::grpc::{Ack, ClientDetectionRequest, ConnectResetRequest, SetupAckRequest};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -36,6 +37,10 @@ pub(super) struct Connection {
     /// As the client is told it: `<millis>_<ip>_<port>`.
     pub(super) name: Box<str>,
     pub(super) unsent: Unsent,
+    /// Its share of the bytes of unfinished messages.
+    pub(super) partial: Arc<Budget>,
+    /// What waits on the streams of all connections.
+    queued: Queued,
     since_ms: u64,
     clock: Clock,
     opened: Instant,
@@ -100,22 +105,6 @@ impl From<Refusal> for AskError {
     }
 }
 
-/// A connection as listed.
-#[derive(Clone, Debug)]
-pub struct ConnectionInfo {
-    pub id: ConnectionId,
-    /// As clients are told it: `<millis>_<ip>_<port>`.
-    pub name: String,
-    pub peer: SocketAddr,
-    /// What the client says its own address is.
-    pub client_ip: String,
-    pub version: String,
-    pub app: String,
-    pub labels: BTreeMap<String, String>,
-    pub since_ms: u64,
-    pub last_active_ms: u64,
-}
-
 impl Connection {
     pub(super) fn new(id: ConnectionId, peer: SocketAddr, since_ms: u64, clock: Clock) -> Self {
         let opened = clock.now();
@@ -124,6 +113,8 @@ impl Connection {
             peer,
             name: format!("{since_ms}_{}_{}", peer.ip(), peer.port()).into(),
             unsent: Unsent::default(),
+            partial: Arc::new(Budget::new(0)),
+            queued: Queued::default(),
             since_ms,
             opened,
             clock,
@@ -141,9 +132,14 @@ impl Connection {
         }
     }
 
-    /// One whose unread answers count with those of others.
-    pub(super) fn counting(self, unsent: Unsent) -> Self {
-        Self { unsent, ..self }
+    /// One with a share of what all connections may hold together.
+    pub(super) fn sharing(self, unsent: Unsent, partial: Arc<Budget>, queued: Queued) -> Self {
+        Self {
+            unsent,
+            partial,
+            queued,
+            ..self
+        }
     }
 
     /// A set-up naming connection without a transport; what it is asked comes out of the receiver and is acked at once.
@@ -181,7 +177,7 @@ impl Connection {
             let mut json = format!(r#"{{"headers":{{}},"requestId":"{number}","#).into_bytes();
             json.extend_from_slice(&members);
             json.push(b'}');
-            state.put_on_naming(&frame::payload(name, &json), "", now)?;
+            state.put_on_naming(&frame::payload(name, &json), None, "", now)?;
             state.waiting.insert(number, sender);
             Waiting {
                 connection: self,
@@ -260,7 +256,7 @@ impl Connection {
             Code::ResourceExhausted,
             "this connection has as many streams as it may",
         ))?;
-        let outbox = Arc::new(Outbox::new());
+        let outbox = Arc::new(Outbox::new(self.queued.clone()));
         state.outboxes.push((number, outbox.clone()));
         Ok((number, outbox))
     }
@@ -270,7 +266,7 @@ impl Connection {
         let now = self.clock.now();
         let mut state = self.state.lock();
         let done = state.life.set_up(number, setup, now);
-        if done == SetUp::Registered && has_table {
+        if matches!(done, SetUp::Registered | SetUp::NoNaming) && has_table {
             let ack = frame::payload(SetupAckRequest::TYPE, &SetupAckRequest::OURS.encode());
             if let Some(outbox) = state.outbox(number) {
                 // The first message of its stream: there is room, unless the stream has ended.
@@ -312,12 +308,23 @@ impl Connection {
         Acked::Push(number)
     }
 
-    /// Queues a push for the clients of this connection whose services are of `namespace`.
-    pub(super) fn push(&self, message: &Bytes, namespace: &str) -> Result<(), Refusal> {
+    /// Queues a push for the clients of this connection whose services are of `namespace`. `about` tells pushes of one
+    /// subscription from those of others.
+    ///
+    /// # Errors
+    /// [`Refusal::Full`] also while there is no stream of naming: its client may be about to open the next. `Ended` once the
+    /// connection is.
+    pub(super) fn push(&self, message: &Bytes, about: u64, namespace: &str) -> Result<(), Refusal> {
         let mut state = self.state.lock();
-        state.put_on_naming(message, namespace, self.clock.now())?;
-        state.acks_due = state.acks_due.saturating_add(1);
-        Ok(())
+        match state.put_on_naming(message, Some(about), namespace, self.clock.now()) {
+            Ok(streams) => {
+                // Each client acks for itself.
+                state.acks_due = state.acks_due.saturating_add(streams);
+                Ok(())
+            }
+            Err(Refusal::Ended) if state.exit.is_none() => Err(Refusal::Full),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     /// Asks it to go to another node, whose main port is named. No ack is waited for.
@@ -334,22 +341,23 @@ impl Connection {
         });
     }
 
-    /// What is due after `now`; asks the client whether it lives, if that is.
-    pub(super) fn look(&self, now: Instant) -> Option<EndReason> {
+    /// What is due after `now`; asks the client whether it lives, if that is, or to go where this node serves no more.
+    pub(super) fn look(&self, now: Instant, serves_no_more: bool) -> Option<EndReason> {
         let (due, late) = {
             let mut state = self.state.lock();
             if state.exit.is_some() {
                 return None;
             }
-            if state
-                .outboxes
-                .iter()
-                .any(|(_, outbox)| outbox.blocked_for(now) >= BLOCKED)
-            {
+            let is_blocked = |(_, outbox): &(StreamNo, Arc<Outbox>)| outbox.blocked_for(now) >= BLOCKED;
+            if self.unsent.unread_for(now) >= BLOCKED || state.outboxes.iter().any(is_blocked) {
                 return Some(EndReason::Blocked);
             }
             let late = state.life.late(now).and_then(|number| state.outbox(number).cloned());
-            (state.life.look(now), late)
+            let due = match serves_no_more && state.life.is_registered() {
+                true => state.life.send_away(now),
+                false => state.life.look(now),
+            };
+            (due, late)
         };
         if let Some(late) = late {
             late.end(Status::new(
@@ -360,6 +368,11 @@ impl Connection {
         match due {
             Due::Nothing => None,
             Due::End(reason) => Some(reason),
+            Due::Go => {
+                // Of the other members a node that serves no more knows nothing for sure; clients have lists of their own.
+                self.reset(None);
+                None
+            }
             Due::Detect => {
                 self.tell(ClientDetectionRequest::TYPE, |request_id| {
                     ClientDetectionRequest { request_id }.encode()
@@ -412,6 +425,11 @@ impl Connection {
         }
     }
 
+    /// It ends, or has ended.
+    pub(super) fn is_ending(&self) -> bool {
+        self.state.lock().exit.is_some()
+    }
+
     /// The transport is gone: nobody is sent anything any more, and who waits for an answer is told.
     pub(super) fn ended(&self) -> Option<EndReason> {
         let (outboxes, waiting, exit) = {
@@ -444,23 +462,30 @@ impl State {
         self.last_ask
     }
 
-    /// Queues a message on the naming streams whose clients may be of `namespace`; on all of naming if none is. Taken by
-    /// one of several is taken: which of them asked cannot be known.
-    fn put_on_naming(&self, message: &Bytes, namespace: &str, now: Instant) -> Result<(), Refusal> {
+    /// Queues a message on the naming streams whose clients may be of `namespace`; on all of naming if none is. Says how many
+    /// took it. Taken by one of several is taken: which of them asked cannot be known.
+    fn put_on_naming(
+        &self,
+        message: &Bytes,
+        about: Option<u64>,
+        namespace: &str,
+        now: Instant,
+    ) -> Result<u32, Refusal> {
         let naming = || self.life.setups().filter(|(_, setup)| setup.is_naming());
         let is_meant = |setup: &Setup| namespace.is_empty() || setup.may_be_of(namespace);
         let all = !naming().any(|(_, setup)| is_meant(setup));
-        let mut outcome = Err(Refusal::Ended);
+        let (mut taken, mut refusal) = (0, Refusal::Ended);
         for (number, _) in naming().filter(|(_, setup)| all || is_meant(setup)) {
             let Some(outbox) = self.outbox(number) else {
                 continue;
             };
-            let put = outbox.put(message.clone(), now);
-            if outcome.is_err() && put != Err(Refusal::Ended) {
-                outcome = put;
+            match outbox.put_about(about, message.clone(), now) {
+                Ok(()) => taken += 1,
+                Err(Refusal::Full) => refusal = Refusal::Full,
+                Err(Refusal::Ended) => {}
             }
         }
-        outcome
+        if taken == 0 { Err(refusal) } else { Ok(taken) }
     }
 }
 

@@ -1,19 +1,17 @@
 //! The handle to all connections: listing, pushing, sending them away.
 
-use super::connection::{Connection, ConnectionInfo};
+use super::connection::Connection;
 use super::hall::{Behind, Hall};
-use super::life::EndReason;
+use super::info::ConnectionInfo;
+use super::life::{EndReason, MOVE};
 use super::outbox::Refusal;
 use muster_naming::Naming;
-use muster_push::{Delivery, Handed, Push, Sink, Target};
+use muster_push::{Delivery, Handed, Push, Sink, SubscriptionKey, Target};
 use muster_wire::grpc::notify_payload;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// From asking a client to go to closing its transport: Java and Go have changed over by then, and open the new connection
-/// first.
-const MOVE: Duration = Duration::from_secs(3);
 
 /// From a drained connection's end of streams to that of its transport.
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);
@@ -113,6 +111,13 @@ fn to_be_named(servers: &[SocketAddr], own: IpAddr) -> Vec<SocketAddr> {
     servers.iter().copied().filter(alone).collect()
 }
 
+/// Tells pushes of one subscription from those of another.
+fn about(key: &SubscriptionKey) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&key.service, &key.clusters).hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Sink for Connections {
     fn deliver(&self, delivery: &Delivery) -> Handed {
         let Target::Connection { id, .. } = delivery.key.target else {
@@ -122,7 +127,8 @@ impl Sink for Connections {
             return Handed::Unreachable;
         };
         let payload = notify_payload(&delivery.snapshot, &delivery.key.clusters, delivery.token);
-        match connection.push(&payload, delivery.key.service.namespace().as_str()) {
+        let namespace = delivery.key.service.namespace().as_str();
+        match connection.push(&payload, about(&delivery.key), namespace) {
             Ok(()) => Handed::Sent,
             Err(Refusal::Full) => Handed::Busy,
             Err(Refusal::Ended) => Handed::Unreachable,

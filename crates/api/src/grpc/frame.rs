@@ -128,11 +128,13 @@ fn field_bytes(length: usize) -> usize {
     1 + prost::encoding::encoded_len_varint(length as u64) + length
 }
 
-/// Bytes of messages that have arrived in part, of all connections together.
+/// Bytes of messages that have arrived in part: of all transports together, or one transport's share of them.
 #[derive(Debug)]
 pub(super) struct Budget {
     bytes_max: usize,
     bytes: AtomicUsize,
+    /// What this is a share of.
+    all: Option<Arc<Budget>>,
 }
 
 impl Budget {
@@ -140,10 +142,30 @@ impl Budget {
         Self {
             bytes_max,
             bytes: AtomicUsize::new(0),
+            all: None,
         }
     }
 
+    /// A transport's part: what is taken from it is taken from the whole, too.
+    pub(super) fn share(self: &Arc<Self>, bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            all: Some(self.clone()),
+            ..Self::new(bytes_max)
+        })
+    }
+
     fn take(&self, bytes: usize) -> bool {
+        if !self.take_here(bytes) {
+            return false;
+        }
+        let taken = self.all.as_ref().is_none_or(|all| all.take(bytes));
+        if !taken {
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    fn take_here(&self, bytes: usize) -> bool {
         let taken = |now: usize| Some(now + bytes).filter(|sum| *sum <= self.bytes_max);
         self.bytes
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken)
@@ -152,6 +174,9 @@ impl Budget {
 
     fn give_back(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(all) = &self.all {
+            all.give_back(bytes);
+        }
     }
 }
 
@@ -160,7 +185,7 @@ impl Budget {
 pub(super) enum ReadError {
     TooLong,
     Compressed,
-    /// Too much of other connections' has arrived in part.
+    /// Too much has arrived in part: of this transport, or of all.
     NoRoom,
     /// The caller's side ended within a message.
     Cut,
@@ -382,6 +407,21 @@ mod tests {
         assert_eq!(first(vec![vec![1, 0, 0, 0, 1, 7]]), Err(ReadError::Compressed));
         assert_eq!(first(vec![vec![0, 0, 0, 0, 2, 7]]), Err(ReadError::Cut));
         assert_eq!(first(vec![vec![0, 0, 0, 1, 0], vec![7; 150]]), Err(ReadError::NoRoom));
+    }
+
+    #[test]
+    fn a_transport_that_takes_up_its_share_leaves_the_rest_to_others() {
+        let all = Arc::new(Budget::new(250));
+        let (one, other, third) = (all.share(100), all.share(100), all.share(100));
+        assert!(one.take(60) && !one.take(60) && one.take(40));
+        assert!(other.take(100));
+        assert!(!third.take(60), "the whole has its own bound");
+        assert!(third.take(50));
+        for share in [one, other] {
+            share.give_back(100);
+        }
+        third.give_back(50);
+        assert_eq!(all.bytes.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -3,15 +3,17 @@
 use super::Config;
 use super::connection::Connection;
 use super::frame::Budget;
-use super::life::{EndReason, Left, StreamNo};
+use super::life::{EndReason, Left, SetUp, StreamNo};
 use super::messages::Watches;
+use super::outbox::Queued;
+use super::setup::Setup;
 use super::unsent::Unsent;
 use crate::metrics::{GRPC_CONNECTIONS, grpc_ended};
 use muster_model::{ConnectionId, Principal};
 use muster_naming::{Context, Naming};
 use muster_push::Push;
 use muster_runtime::{Clock, Tasks};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,6 +22,13 @@ use std::time::{Duration, Instant};
 
 /// Bytes of messages that have arrived in part, over all connections: 25 of the longest at once.
 const PARTIAL_BYTES_MAX: usize = 256 << 20;
+
+/// Of these, what one transport may hold, in messages of the longest length: two at once, and others wait for none of it.
+const PARTIAL_SHARE: usize = 2;
+
+/// How long a node that served must have been unready before it sends its clients away; what is over sooner, they need
+/// not know of. With [`MOVE`](super::life::MOVE) they are gone within 8 s.
+const UNREADY: Duration = Duration::from_secs(3);
 
 /// Connections looked at before other tasks get their turn.
 const LOOKS_PER_TURN: usize = 1_024;
@@ -36,14 +45,17 @@ pub(super) struct Behind {
 pub(super) struct Hall {
     pub(super) config: Config,
     pub(super) clock: Clock,
-    pub(super) budget: Arc<Budget>,
+    budget: Arc<Budget>,
     unsent: Unsent,
+    queued: Queued,
     behind: OnceLock<Behind>,
     /// Since the door runs.
     watches: OnceLock<Watches>,
     began: Instant,
     /// Milliseconds since `began`.
     ready_until_ms: AtomicU64,
+    /// The looks found it so, though it is open.
+    unready_since: Mutex<Option<Instant>>,
     /// Written when a transport comes or goes, read for every push.
     connections: RwLock<HashMap<ConnectionId, Arc<Connection>>>,
     last_id: AtomicU64,
@@ -57,10 +69,12 @@ impl Hall {
             config,
             budget: Arc::new(Budget::new(PARTIAL_BYTES_MAX)),
             unsent: Unsent::default(),
+            queued: Queued::default(),
             behind: OnceLock::new(),
             watches: OnceLock::new(),
             began: clock.now(),
             ready_until_ms: AtomicU64::new(0),
+            unready_since: Mutex::new(None),
             connections: RwLock::new(HashMap::new()),
             last_id: AtomicU64::new(0),
             last_since_ms: AtomicU64::new(0),
@@ -129,7 +143,8 @@ impl Hall {
         }
         let id = ConnectionId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let connection = Connection::new(id, peer, since_ms, self.clock.clone());
-        let connection = Arc::new(connection.counting(self.unsent.of_another()));
+        let partial = self.budget.share(PARTIAL_SHARE * self.config.message_bytes_max);
+        let connection = Arc::new(connection.sharing(self.unsent.of_another(), partial, self.queued.clone()));
         connections.insert(id, connection.clone());
         GRPC_CONNECTIONS.set(connections.len() as i64);
         Some(Entered {
@@ -160,32 +175,55 @@ impl Hall {
         }
     }
 
+    /// A stream is set up. One that is not of naming may show that its client's naming part does not come back.
+    pub(super) fn set_up(&self, connection: &Connection, number: StreamNo, setup: Setup) -> SetUp {
+        let done = connection.set_up(number, setup);
+        if done == SetUp::NoNaming {
+            self.naming_ended(connection);
+        }
+        done
+    }
+
     /// A stream is gone. What naming holds for a connection goes with its last stream of naming; while another one is
     /// left, nobody can tell whose it is.
     pub(super) fn stream_ended(&self, connection: &Connection, number: StreamNo) {
-        if connection.stream_ended(number) != Left::NoNaming {
+        if connection.stream_ended(number) == Left::NoNaming {
+            self.naming_ended(connection);
+        }
+    }
+
+    /// The connection lives, and is no naming client any more.
+    fn naming_ended(&self, connection: &Connection) {
+        if connection.is_ending() || self.leaving.load(Ordering::Relaxed) {
+            // No farewell of its client's: what it publishes goes with the transport, or stays where that is to be.
             return;
         }
         if let Some(behind) = self.behind.get() {
-            let context = self.context(self.clock.now());
-            for (service, instances) in behind.naming.published_by(connection.id) {
-                if let Some(instance) = instances.first() {
-                    behind.naming.withdraw(&context, connection.id, &service, &instance.key);
-                }
-            }
-            behind.push.end(connection.id);
+            behind.naming.connection_left(connection.id);
         }
         self.watches().ended(connection.id);
+    }
+
+    /// Whether this node has served and has not been ready for long. One that leaves sends its clients away by itself.
+    fn serves_no_more(&self, now: Instant) -> bool {
+        let is_lost = self.behind.get().is_some() && !self.leaving.load(Ordering::Relaxed) && self.serving().is_none();
+        let mut since = self.unready_since.lock();
+        if !is_lost {
+            *since = None;
+            return false;
+        }
+        now.saturating_duration_since(*since.get_or_insert(now)) >= UNREADY
     }
 
     /// Looks at every connection once, and ends those that are not to go on.
     pub(super) async fn look(&self, close_within: Duration) {
         let now = self.clock.now();
+        let serves_no_more = self.serves_no_more(now);
         for (looked_at, connection) in self.all().into_iter().enumerate() {
             if looked_at % LOOKS_PER_TURN == LOOKS_PER_TURN - 1 {
                 tokio::task::yield_now().await;
             }
-            if let Some(reason) = connection.look(now) {
+            if let Some(reason) = connection.look(now, serves_no_more) {
                 tracing::info!(connection = %connection.name, reason = reason.label(), "ending a connection");
                 connection.close(reason, close_within);
             }
@@ -215,7 +253,7 @@ impl Drop for Entered {
         let reason = self.connection.ended().unwrap_or(self.reason);
         grpc_ended(reason);
         if let Some(behind) = self.hall.behind.get() {
-            behind.naming.connection_ended(id);
+            behind.naming.connection_ended_by(id, reason.ending());
         }
         if let Some(watches) = self.hall.watches.get() {
             watches.ended(id);

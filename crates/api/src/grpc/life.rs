@@ -8,6 +8,7 @@
 //! at the latest.
 
 use super::setup::Setup;
+use muster_naming::Ending;
 use std::time::{Duration, Instant};
 
 /// Silence after which a client is asked whether it lives; Nacos's own. Clients send something every 5 s.
@@ -24,6 +25,10 @@ pub(super) const UNSET: Duration = Duration::from_secs(30);
 
 /// From the end of the last stream that was set up to the transport's: a client that goes on opens the next at once.
 pub(super) const STREAMLESS: Duration = Duration::from_secs(2);
+
+/// From asking a client to go to closing its transport: Java and Go have changed over by then, and open the new connection
+/// first.
+pub(super) const MOVE: Duration = Duration::from_secs(3);
 
 /// Streams of one transport. Python 2.0.0 has one for each client object of a process; all others have one.
 pub(super) const STREAMS_MAX: usize = 32;
@@ -57,6 +62,15 @@ impl EndReason {
             EndReason::Refused => "refused",
         }
     }
+
+    /// What it is to what the connection published. Whom this node sends away is to be listed until it has found another.
+    pub(super) fn ending(self) -> Ending {
+        match self {
+            EndReason::Closed => Ending::Closed,
+            EndReason::Silent => Ending::Silent,
+            EndReason::Reset | EndReason::Blocked | EndReason::Refused => Ending::Evicted,
+        }
+    }
 }
 
 /// What is due now.
@@ -65,6 +79,8 @@ pub(super) enum Due {
     Nothing,
     /// Ask whether it lives.
     Detect,
+    /// Ask it to go to another node.
+    Go,
     End(EndReason),
 }
 
@@ -72,6 +88,8 @@ pub(super) enum Due {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SetUp {
     Registered,
+    /// Registered; its streams of naming have ended before and this is none: what naming holds for the connection goes.
+    NoNaming,
     /// A stream's first setup counts, as in Nacos.
     Already,
     /// The stream has ended meanwhile.
@@ -101,6 +119,10 @@ pub(super) struct Life {
     opened: u32,
     last_active: Instant,
     asked: Option<Instant>,
+    /// It was asked to go, then.
+    sent_away: Option<Instant>,
+    /// Naming may hold something for the connection.
+    held_by_naming: bool,
     /// The last stream that was set up has ended, then.
     streamless: Option<Instant>,
 }
@@ -112,6 +134,8 @@ impl Life {
             opened: 0,
             last_active: now,
             asked: None,
+            sent_away: None,
+            held_by_naming: false,
             streamless: None,
         }
     }
@@ -141,25 +165,35 @@ impl Life {
         slot.setup = Some(setup);
         self.streamless = None;
         self.active(now);
-        SetUp::Registered
+        match self.naming_is_over() {
+            true => SetUp::NoNaming,
+            false => SetUp::Registered,
+        }
     }
 
     pub(super) fn close(&mut self, number: StreamNo, now: Instant) -> Left {
         let Some(index) = self.slots.iter().position(|slot| slot.number == number) else {
             return Left::Same;
         };
-        let Some(ended) = self.slots.swap_remove(index).setup else {
+        if self.slots.swap_remove(index).setup.is_none() {
             return Left::Same;
-        };
+        }
         if !self.is_registered() {
             self.streamless = Some(now);
             self.asked = None;
             return Left::Unregistered;
         }
-        match ended.is_naming() && !self.is_naming() {
+        match self.naming_is_over() {
             true => Left::NoNaming,
             false => Left::Same,
         }
+    }
+
+    /// Whether naming holds something that none of the streams is for; said once.
+    fn naming_is_over(&mut self) -> bool {
+        let held = self.held_by_naming;
+        self.held_by_naming = self.is_naming();
+        held && !self.held_by_naming
     }
 
     /// It did something that only a living client does.
@@ -192,7 +226,21 @@ impl Life {
         self.slots.iter().find(late).map(|slot| slot.number)
     }
 
+    /// What is due where the node serves no more: its clients are asked to go, and then ended.
+    pub(super) fn send_away(&mut self, now: Instant) -> Due {
+        match self.sent_away {
+            None => {
+                self.sent_away = Some(now);
+                Due::Go
+            }
+            Some(then) if now.saturating_duration_since(then) >= MOVE => Due::End(EndReason::Reset),
+            Some(_) => Due::Nothing,
+        }
+    }
+
+    /// What is due where the node serves.
     pub(super) fn look(&mut self, now: Instant) -> Due {
+        self.sent_away = None;
         let since = |then: Instant| now.saturating_duration_since(then);
         if !self.is_registered() {
             return match self.streamless {

@@ -13,15 +13,16 @@
 //!
 //! HTTP/2 is hyper's, driven within the transport's own task; gRPC's framing, five bytes and a trailer, is `frame`'s.
 //!
-//! Bounds: transports (`connections_max`), calls and streams of each, bytes of unfinished messages of all, each stream's
-//! queue, questions unanswered, labels kept. What is over is refused by name.
+//! Bounds: transports (`connections_max`), calls and streams of each, questions unanswered, labels kept; and bytes of
+//! unfinished messages, of unread answers and of streams' queues, each for one transport and for all. What is over is
+//! refused by name, and to those first who hold such bytes already.
 
 mod call;
 mod connection;
 mod connections;
-mod contained;
 mod frame;
 mod hall;
+mod info;
 mod kind;
 mod life;
 mod messages;
@@ -34,8 +35,8 @@ mod transport;
 mod unary;
 mod unsent;
 
-pub use connection::ConnectionInfo;
 pub use connections::Connections;
+pub use info::ConnectionInfo;
 pub(crate) use life::EndReason;
 
 use crate::tls::Tls;

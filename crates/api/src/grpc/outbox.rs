@@ -5,6 +5,8 @@ use crate::metrics::GRPC_QUEUED;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -14,8 +16,18 @@ const MESSAGES_MAX: usize = 256;
 /// Their bytes; one message may be longer.
 const BYTES_MAX: usize = 16 << 20;
 
+/// Bytes that wait in all queues of the node. Over it, only an empty queue takes a message: whoever reads is told all.
+const NODE_BYTES_MAX: usize = 512 << 20;
+
+/// Messages of one queue about the same: a client that did not read three lists of a service has no use for a fourth.
+const ABOUT_ONE_MAX: usize = 3;
+
 /// Room kept by a queue that has run empty.
 const KEPT_MAX: usize = 8;
+
+/// Bytes that wait in the queues of all streams.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Queued(Arc<AtomicUsize>);
 
 /// Why a message was not taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,8 +42,9 @@ pub(super) enum Refusal {
 pub(super) struct Outbox(Mutex<Queue>);
 
 struct Queue {
-    messages: VecDeque<Bytes>,
+    messages: VecDeque<Waiting>,
     bytes: usize,
+    of_all: Queued,
     /// When the oldest message became the oldest.
     waiting_since: Option<Instant>,
     end: Option<Status>,
@@ -40,11 +53,17 @@ struct Queue {
     reader: Option<Waker>,
 }
 
+struct Waiting {
+    message: Bytes,
+    about: Option<u64>,
+}
+
 impl Outbox {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(of_all: Queued) -> Self {
         Self(Mutex::new(Queue {
             messages: VecDeque::new(),
             bytes: 0,
+            of_all,
             waiting_since: None,
             end: None,
             sender: None,
@@ -53,16 +72,21 @@ impl Outbox {
     }
 
     pub(super) fn put(&self, message: Bytes, now: Instant) -> Result<(), Refusal> {
+        self.put_about(None, message, now)
+    }
+
+    /// Takes a message of which the client needs the newest alone: `about` tells which ones those are.
+    pub(super) fn put_about(&self, about: Option<u64>, message: Bytes, now: Instant) -> Result<(), Refusal> {
         let mut queue = self.0.lock();
         if queue.end.is_some() {
             return Err(Refusal::Ended);
         }
-        let fits = queue.messages.len() < MESSAGES_MAX && queue.bytes + message.len() <= BYTES_MAX;
-        if !fits && !queue.messages.is_empty() {
+        if !queue.messages.is_empty() && !queue.fits(about, message.len()) {
             return Err(Refusal::Full);
         }
         queue.bytes += message.len();
-        queue.messages.push_back(message);
+        queue.of_all.0.fetch_add(message.len(), Ordering::Relaxed);
+        queue.messages.push_back(Waiting { message, about });
         queue.waiting_since.get_or_insert(now);
         GRPC_QUEUED.inc();
         let sender = queue.sender.take();
@@ -90,12 +114,13 @@ impl Outbox {
         if let Some(status) = queue.end {
             return Poll::Ready(Err(status));
         }
-        let Some(message) = queue.messages.pop_front() else {
+        let Some(Waiting { message, .. }) = queue.messages.pop_front() else {
             queue.sender = Some(context.waker().clone());
             return Poll::Pending;
         };
         GRPC_QUEUED.dec();
         queue.bytes -= message.len();
+        queue.of_all.0.fetch_sub(message.len(), Ordering::Relaxed);
         queue.waiting_since = (!queue.messages.is_empty()).then_some(now);
         if queue.messages.is_empty() {
             queue.messages.shrink_to(KEPT_MAX);
@@ -120,8 +145,17 @@ impl Outbox {
 }
 
 impl Queue {
+    fn fits(&self, about: Option<u64>, bytes: usize) -> bool {
+        let about_the_same = || self.messages.iter().filter(|waiting| waiting.about == about).count();
+        self.messages.len() < MESSAGES_MAX
+            && self.bytes + bytes <= BYTES_MAX
+            && self.of_all.0.load(Ordering::Relaxed) + bytes <= NODE_BYTES_MAX
+            && (about.is_none() || about_the_same() < ABOUT_ONE_MAX)
+    }
+
     fn clear(&mut self) {
         GRPC_QUEUED.sub(self.messages.len() as i64);
+        self.of_all.0.fetch_sub(self.bytes, Ordering::Relaxed);
         self.messages = VecDeque::new();
         self.bytes = 0;
         self.waiting_since = None;
@@ -148,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_says_so_and_takes_again_once_one_is_gone() {
-        let (outbox, now) = (Outbox::new(), Clock::system().now());
+        let (outbox, now) = (Outbox::new(Queued::default()), Clock::system().now());
         for _ in 0..MESSAGES_MAX {
             outbox.put(Bytes::from_static(b"x"), now).unwrap();
         }
@@ -159,14 +193,50 @@ mod tests {
 
     #[test]
     fn one_message_longer_than_all_room_is_taken_alone() {
-        let (outbox, now) = (Outbox::new(), Clock::system().now());
+        let (outbox, now) = (Outbox::new(Queued::default()), Clock::system().now());
         outbox.put(Bytes::from(vec![0; BYTES_MAX + 1]), now).unwrap();
         assert_eq!(outbox.put(Bytes::from_static(b"x"), now), Err(Refusal::Full));
     }
 
     #[test]
+    fn clients_that_do_not_read_leave_the_queues_of_others_open() {
+        let (all, now) = (Queued::default(), Clock::system().now());
+        let (deaf, reading) = (Outbox::new(all.clone()), Outbox::new(all.clone()));
+        let message = || Bytes::from_static(b"x");
+        deaf.put(Bytes::from(vec![0; NODE_BYTES_MAX]), now).unwrap();
+        for _ in 0..3 {
+            assert_eq!(reading.put(message(), now), Ok(()));
+            assert_eq!(reading.put(message(), now), Err(Refusal::Full));
+            assert!(take(&reading, now).is_ready());
+        }
+        deaf.end(GONE);
+        assert_eq!(all.0.load(Ordering::Relaxed), 0);
+        assert_eq!([(); 2].map(|()| reading.put(message(), now)), [Ok(()), Ok(())]);
+        drop(reading);
+        assert_eq!(all.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn of_one_subscription_a_few_messages_wait_and_of_others_as_many() {
+        let (outbox, now) = (Outbox::new(Queued::default()), Clock::system().now());
+        let put = |about| outbox.put_about(about, Bytes::from_static(b"x"), now);
+        for about in [Some(1), Some(2)] {
+            for _ in 0..ABOUT_ONE_MAX {
+                assert_eq!(put(about), Ok(()));
+            }
+            assert_eq!(put(about), Err(Refusal::Full));
+        }
+        for _ in 0..2 * ABOUT_ONE_MAX {
+            assert_eq!(put(None), Ok(()), "what the server asks is about nothing");
+        }
+        assert!(take(&outbox, now).is_ready());
+        assert_eq!(put(Some(1)), Ok(()));
+        assert_eq!(put(Some(2)), Err(Refusal::Full));
+    }
+
+    #[test]
     fn an_end_drops_what_waits_and_nothing_more_is_taken() {
-        let (outbox, now) = (Outbox::new(), Clock::system().now());
+        let (outbox, now) = (Outbox::new(Queued::default()), Clock::system().now());
         outbox.put(Bytes::from_static(b"x"), now).unwrap();
         outbox.end(GONE);
         outbox.end(Status::OK);
@@ -176,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_queue_is_blocked_since_its_last_message_was_taken() {
-        let (outbox, start) = (Outbox::new(), Clock::system().now());
+        let (outbox, start) = (Outbox::new(Queued::default()), Clock::system().now());
         let at = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(outbox.blocked_for(at(5)), Duration::ZERO);
         outbox.put(Bytes::from_static(b"x"), at(5)).unwrap();

@@ -72,7 +72,7 @@ pub(super) fn open(
         connection: connection.clone(),
         number,
         outbox,
-        reader: Reader::new(body, MESSAGE_BYTES_MAX, hall.budget.clone()),
+        reader: Reader::new(body, MESSAGE_BYTES_MAX, connection.partial.clone()),
     };
     Ok((outlet, inlet))
 }
@@ -137,8 +137,9 @@ impl Inlet {
             return Ok(());
         }
         let client_ip = payload.metadata.as_ref().map_or("", |metadata| &metadata.client_ip);
-        match self.connection.set_up(self.number, Setup::new(said, client_ip)) {
-            SetUp::Registered | SetUp::Already => Ok(()),
+        let setup = Setup::new(said, client_ip);
+        match self.hall.set_up(&self.connection, self.number, setup) {
+            SetUp::Registered | SetUp::NoNaming | SetUp::Already => Ok(()),
             SetUp::NoStream => Err(Status::new(Code::Unavailable, "the stream has ended")),
         }
     }

@@ -2,12 +2,12 @@
 
 use super::call::{Answer, Call};
 use super::connection::Connection;
-use super::contained::{Panicked, contained};
 use super::frame::{self, Code, ReadError, Reader, Status};
 use super::hall::{Behind, Hall};
 use super::kind::Kind;
 use super::messages;
 use super::reply::Reply;
+use crate::contained::{Panicked, contained};
 use crate::metrics::{GRPC_PANICS, Outcome};
 use bytes::Bytes;
 use hyper::Response;
@@ -40,7 +40,7 @@ mod code {
 
 pub(super) async fn answer(hall: &Arc<Hall>, connection: &Arc<Connection>, body: Incoming) -> Response<Reply> {
     let received = hall.clock.now();
-    let mut reader = Reader::new(body, hall.config.message_bytes_max, hall.budget.clone());
+    let mut reader = Reader::new(body, hall.config.message_bytes_max, connection.partial.clone());
     let message = match tokio::time::timeout(ARRIVAL, poll_fn(|context| reader.poll_next(context))).await {
         Ok(Some(Ok(message))) => message,
         Ok(Some(Err(error))) => return Reply::refused(error.status()),
@@ -52,16 +52,18 @@ pub(super) async fn answer(hall: &Arc<Hall>, connection: &Arc<Connection>, body:
             ));
         }
     };
-    // Right before it is answered: many calls may have begun while their messages were on their way.
-    if !connection.unsent.has_room() {
-        return Reply::refused(Status::new(
-            Code::ResourceExhausted,
-            "answers that were not read leave no room for more",
-        ));
-    }
     let (kind, answer) = match Payload::decode(message) {
         Ok(payload) => {
             let kind = Kind::of(payload.metadata.as_ref().map_or("", |metadata| &metadata.r#type));
+            // Right before it is answered: many calls may have begun while their messages were on their way. Checks are
+            // always answered: they take no room, and without them a client takes the node for dead.
+            let is_check = matches!(kind, Kind::HealthCheck | Kind::ServerCheck);
+            if !is_check && !connection.unsent.has_room() {
+                return Reply::refused(Status::new(
+                    Code::ResourceExhausted,
+                    "answers that were not read leave no room for more",
+                ));
+            }
             (kind, reply(hall, connection, &payload, kind, received).await)
         }
         Err(_) => (Kind::Other, refusal(code::BAD_GATEWAY, "the payload cannot be read")),
@@ -71,9 +73,10 @@ pub(super) async fn answer(hall: &Arc<Hall>, connection: &Arc<Connection>, body:
         (ERROR_RESPONSE, false) => Outcome::Failed,
         _ => Outcome::Refused,
     };
-    let seconds = hall.clock.now().saturating_duration_since(received).as_secs_f64();
+    let now = hall.clock.now();
+    let seconds = now.saturating_duration_since(received).as_secs_f64();
     kind.metrics().record(outcome, seconds);
-    Reply::unary(frame::message(answer.name, connection.unsent.count(answer.body)))
+    Reply::unary(frame::message(answer.name, connection.unsent.count(answer.body, now)))
 }
 
 /// The checks in Nacos's order: an SDK goes by the first that fails.
@@ -93,7 +96,11 @@ async fn reply(
         return refusal(code::BAD_GATEWAY, &format!(" invoke {name} from sdk is forbidden"));
     }
     let Some(behind) = hall.serving() else {
-        return refusal(code::STARTING, "Server is starting,please try later.");
+        return match kind {
+            // Go and Python take every code from 300 to 399 for health, and would stay with a node that serves no more.
+            Kind::HealthCheck if connection.is_registered() => refusal(code::FAULT, "Server serves no more."),
+            _ => refusal(code::STARTING, "Server is starting,please try later."),
+        };
     };
     if kind == Kind::ServerCheck {
         let body = ServerCheckResponse {
@@ -110,7 +117,7 @@ async fn reply(
     }
     if !connection.is_registered() {
         return match kind {
-            // Go and Python take every code from 300 to 399 for health, and would never come back.
+            // For the same reason.
             Kind::HealthCheck => refusal(code::FAULT, "Connection is unregistered."),
             _ => refusal(code::UNREGISTERED, "Connection is unregistered."),
         };

@@ -11,6 +11,7 @@ use super::{
     Config, admin, beat, catalog, console, core_cluster, health, instance, list, metadata_batch, operator, probe,
     service, spring, v2, v3,
 };
+use crate::contained::{Panicked, contained};
 use crate::metrics::HTTP_PANICS;
 use axum::body::Body as AxumBody;
 use bytes::Bytes;
@@ -22,13 +23,9 @@ use muster_model::Principal;
 use muster_naming::{Context, Naming};
 use muster_runtime::Clock;
 use muster_wire::{Agent, Form, InstanceForm, Refusal, bound_instance};
-use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// How long a body may take to arrive.
@@ -394,35 +391,9 @@ async fn dispatch(route: Route, call: &Call<'_>) -> Result<Reply, Failure> {
     }
 }
 
-struct Panicked;
-
-/// Runs `task` to its end; a panic in it ends it alone.
-async fn contained<F: Future>(task: F) -> Result<F::Output, Panicked> {
-    let mut task = pin!(task);
-    poll_fn(|context| {
-        // What a panic leaves half done is the request's own; shared state is behind locks that hold for a few lines.
-        match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context))) {
-            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(_) => Poll::Ready(Err(Panicked)),
-        }
-    })
-    .await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn a_panic_ends_the_request_and_not_the_connection() {
-        let ended = contained(async {
-            tokio::task::yield_now().await;
-            panic!("on purpose")
-        });
-        assert!(matches!(ended.await, Err::<(), _>(Panicked)));
-        assert!(matches!(contained(async { 7 }).await, Ok(7)));
-    }
 
     #[test]
     fn a_node_that_does_not_serve_says_so_in_nacoss_words() {

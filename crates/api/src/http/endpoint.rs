@@ -46,10 +46,6 @@ pub(super) enum Answer {
 }
 
 /// One call: how it is found, read and described.
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "what describes a call is for whoever writes the interface down")
-)]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Endpoint {
     pub(super) route: Route,
@@ -111,7 +107,6 @@ impl Endpoint {
     }
 
     /// What it reads, in the order of its groups.
-    #[cfg_attr(not(test), allow(dead_code, reason = "see above"))]
     pub(super) fn parameters(&self) -> impl Iterator<Item = &'static Parameter> {
         self.groups.iter().flat_map(|group| group.iter())
     }

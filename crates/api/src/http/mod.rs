@@ -2,7 +2,8 @@
 //!
 //! Our own calls go to the routers of [`own`]. Of Nacos's, [`routes`] is the table, by which [`route`] says what a method
 //! and a path mean; [`door`] lets a request in (is the node serving, is the body bearable), has it answered by the file of
-//! its family, counts it, and answers 500 for a handler that panics. [`serve`] owns the listener and the connections. A
+//! its family, counts it, and answers 500 for a handler that panics. [`openapi`] describes
+//! all calls by the same tables. [`serve`] owns the listener and the connections. A
 //! handler decodes through `wire`, makes one call to `naming` and encodes. The handlers of v1 stand beside this file, those
 //! of v2 and v3 in folders of their own; what generations share is in v1's files, [`result`] and [`clients`].
 
@@ -19,6 +20,7 @@ mod health;
 mod instance;
 mod list;
 mod metadata_batch;
+mod openapi;
 mod operator;
 mod own;
 mod parameters;

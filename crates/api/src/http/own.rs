@@ -1,10 +1,11 @@
-//! Our own interface: admin calls, health and metrics, by an axum router each.
+//! Our own interface: admin calls, health and metrics, by two axum routers: below the prefix and at the root.
 //!
 //! The door has read the body, bounded and in time, before a request comes here.
 
-use super::admin::{self, Refused};
+use super::admin::Refused;
 use super::reply::Reply;
 use super::route::{Family, Route};
+use super::routes::{self, own::OwnCall};
 use super::site::Site;
 use super::spring;
 use axum::Router;
@@ -12,7 +13,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::middleware::map_response_with_state;
 use axum::response::Response;
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::MethodRouter;
 use bytes::Bytes;
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, StatusCode, Uri};
@@ -28,42 +29,14 @@ pub(super) struct Own {
 
 impl Own {
     pub(super) fn new(site: &Arc<Site>) -> Self {
-        let admin = Router::new()
-            .route(
-                "/v3/admin/muster/cluster",
-                as_route(Route::AdminCluster, get(admin::cluster)),
-            )
-            .route(
-                "/v3/admin/muster/cluster/members",
-                as_route(Route::AdminMemberAdd, post(admin::add_member))
-                    .merge(as_route(Route::AdminMemberRemove, delete(admin::remove_member))),
-            )
-            .route(
-                "/v3/admin/muster/cluster/transfer-leader",
-                as_route(Route::AdminTransferLeader, post(admin::transfer_leader)),
-            )
-            .route(
-                "/v3/admin/muster/services",
-                as_route(Route::AdminServices, get(admin::services)),
-            )
-            .route(
-                "/v3/admin/muster/service",
-                as_route(Route::AdminService, get(admin::service)),
-            )
-            .route(
-                "/v3/admin/muster/instances",
-                as_route(Route::AdminInstances, get(admin::instances)),
-            )
+        let admin = router(routes::own::ADMIN)
             .fallback(async || Refused(StatusCode::NOT_FOUND, "not_found", "no such path".to_owned()))
             .method_not_allowed_fallback(async |method: Method| {
                 let message = format!("{method} is not offered here");
                 Refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
             })
             .with_state(site.clone());
-        let probes = Router::new()
-            .route("/health/live", as_route(Route::HealthLive, get(live)))
-            .route("/health/ready", as_route(Route::HealthReady, get(ready)))
-            .route("/metrics", as_route(Route::Metrics, get(metrics)))
+        let probes = router(routes::own::PROBES)
             .fallback(async |State(site): State<Arc<Site>>, method: Method, uri: Uri| {
                 spring::no_call(&method, uri.path(), false, site.clock.wall_ms())
             })
@@ -98,6 +71,13 @@ impl Own {
     }
 }
 
+/// Each call of the table at its path, by its methods.
+fn router(calls: &[OwnCall]) -> Router<Arc<Site>> {
+    calls.iter().fold(Router::new(), |router, call| {
+        router.route(call.endpoint.path, as_route(call.endpoint.route, (call.methods)()))
+    })
+}
+
 /// Has the answers of `methods` say that they are `route`'s, for the metrics.
 fn as_route(route: Route, methods: MethodRouter<Arc<Site>>) -> MethodRouter<Arc<Site>> {
     methods.route_layer(map_response_with_state(
@@ -109,11 +89,11 @@ fn as_route(route: Route, methods: MethodRouter<Arc<Site>>) -> MethodRouter<Arc<
     ))
 }
 
-async fn live() -> Reply {
+pub(super) async fn live() -> Reply {
     Reply::json(&json!({ "status": "UP" }))
 }
 
-async fn ready(State(site): State<Arc<Site>>) -> Reply {
+pub(super) async fn ready(State(site): State<Arc<Site>>) -> Reply {
     let readiness = site.readiness();
     let status = if readiness.ready {
         StatusCode::OK
@@ -130,7 +110,7 @@ async fn ready(State(site): State<Arc<Site>>) -> Reply {
     )
 }
 
-async fn metrics() -> Reply {
+pub(super) async fn metrics() -> Reply {
     match TextEncoder::new().encode_to_string(&prometheus::gather()) {
         Ok(text) => Reply::prometheus(text),
         Err(error) => {

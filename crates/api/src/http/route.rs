@@ -142,6 +142,7 @@ routes! {
     AdminServices => "admin_services",
     AdminService => "admin_service",
     AdminInstances => "admin_instances",
+    OpenApi => "openapi",
     HealthLive => "health_live",
     HealthReady => "health_ready",
     Metrics => "metrics",
@@ -192,6 +193,11 @@ impl Route {
         Self::ALL[self as usize].1
     }
 
+    #[cfg(test)]
+    pub(super) fn every() -> impl Iterator<Item = Route> {
+        Self::ALL.iter().map(|(route, _)| *route)
+    }
+
     pub(super) fn metrics(self) -> &'static RouteMetrics {
         &METRICS[self as usize]
     }
@@ -202,7 +208,7 @@ impl Route {
         let Some(below) = path.strip_prefix(prefix) else {
             return Target::unknown(Family::Probe);
         };
-        if below.starts_with("/v3/admin/muster/") {
+        if below.starts_with("/v3/admin/muster/") || below == "/openapi.json" {
             return Target::unknown(Family::Admin);
         }
         if !["/v1/", "/v2/", "/v3/"].iter().any(|start| below.starts_with(start)) {

@@ -1,6 +1,7 @@
 //! What every handler may see of the node it stands on.
 
 use super::Config;
+use super::openapi::Document;
 use crate::grpc::Connections;
 use muster_naming::{Naming, Readiness};
 use muster_runtime::Clock;
@@ -15,6 +16,7 @@ pub(super) struct Site {
     peers: OnceLock<Arc<dyn Transport>>,
     connections: OnceLock<Connections>,
     draining: AtomicBool,
+    document: OnceLock<Document>,
 }
 
 impl Site {
@@ -26,6 +28,7 @@ impl Site {
             peers: OnceLock::new(),
             connections: OnceLock::new(),
             draining: AtomicBool::new(false),
+            document: OnceLock::new(),
         }
     }
 
@@ -58,6 +61,12 @@ impl Site {
     /// The gRPC door's connections; none before it has joined, or without that door.
     pub(super) fn connections(&self) -> Option<&Connections> {
         self.connections.get()
+    }
+
+    /// The description of the interface, made when it is first asked for.
+    pub(super) fn document(&self) -> &Document {
+        self.document
+            .get_or_init(|| Document::new(&self.config.prefix, &self.config.version))
     }
 
     /// From now on the node says that it is not ready.

@@ -10,7 +10,7 @@ mod endpoints;
 mod instances;
 mod lists;
 mod operators;
-mod rig;
+pub(super) mod rig;
 mod sdk_shapes;
 mod services;
 mod subscribers;

@@ -1,5 +1,6 @@
 //! What the tests build clusters from.
 
+use crate::node::Node;
 use crate::{Config, Ephemeral, Loading};
 use muster_membership::Membership;
 use muster_model::{
@@ -9,22 +10,43 @@ use muster_model::{
 use muster_runtime::{Clock, HybridClock, Shutdown, Tasks};
 use muster_transport::memory::{MemoryTransport, Network};
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-/// Notes what it is told.
+/// Notes what it is told, and looks at each news whether somebody is missing who must not be.
 #[derive(Default)]
-pub(crate) struct Told(Mutex<Vec<(ServiceKey, Trace)>>);
+pub(crate) struct Told {
+    news: Mutex<Vec<(ServiceKey, Trace)>>,
+    node: OnceLock<Weak<Node>>,
+    guarded: Mutex<BTreeSet<u16>>,
+    missed: Mutex<BTreeSet<u16>>,
+}
 
 impl ChangeSink for Told {
     fn changed(&self, service: &ServiceKey, trace: Trace) {
-        self.0.lock().push((service.clone(), trace));
+        self.news.lock().push((service.clone(), trace));
+        let guarded = self.guarded.lock().clone();
+        if let Some(node) = self.node.get().and_then(Weak::upgrade).filter(|_| !guarded.is_empty()) {
+            let listed = node.store.instances(service).iter().map(|i| i.key.port).collect();
+            self.missed.lock().extend(guarded.difference(&listed));
+        }
     }
 }
 
 impl Told {
     pub(crate) fn count(&self) -> usize {
-        self.0.lock().len()
+        self.news.lock().len()
+    }
+
+    /// From now on readers of this node must not see a list without these, of whatever service.
+    pub(crate) fn guard(&self, ports: BTreeSet<u16>) {
+        *self.guarded.lock() = ports;
+    }
+
+    /// Guarded ones that a reader has seen missing.
+    pub(crate) fn missed(&self) -> BTreeSet<u16> {
+        self.missed.lock().clone()
     }
 }
 
@@ -99,6 +121,7 @@ pub(crate) fn start(network: &Network, id: u64, of: u64, config: Config) -> Test
         told.clone(),
         &tasks,
     );
+    let _ = told.node.set(Arc::downgrade(&store.node));
     TestNode {
         id,
         store,

@@ -1,7 +1,7 @@
 //! Leases that are open connections: who holds what, and what is left when it goes.
 
 use super::cluster::*;
-use crate::{Beat, Config, Error};
+use crate::{Beat, Config, Ending, Error};
 use muster_model::{ConnectionId, Instance, InstanceEdit, MemberId, ServiceKey, Weight};
 use muster_transport::memory::Network;
 use std::time::Duration;
@@ -442,10 +442,157 @@ async fn a_beat_of_what_a_connection_holds_is_answered_and_changes_nothing() {
         assert!(matches!(node.store.beat(&s, &key(1)), Beat::Renewed { .. }));
         assert_eq!(node.healthy(&s, 1), Some(false), "its client says how healthy it is");
     }
-    nodes[0].store.end(ONE);
+    assert_eq!(told(&nodes), before);
+}
+
+/// An address that a 1.x client and a connection share.
+#[tokio::test(start_paused = true)]
+async fn who_beats_for_what_a_connection_holds_is_not_missed_when_that_ends_and_lives_by_the_beats() {
+    for at in [0, 2] {
+        let network = Network::new();
+        let nodes = ready_cluster(&network, 3).await;
+        let s = service("a");
+        nodes[0].publish(ONE, &s, &[1, 2]);
+        let client = |port| matches!(nodes[at].store.beat(&s, &key(port)), Beat::Renewed { .. });
+        seconds(1).await;
+        assert!(client(1) && client(2));
+        seconds(13).await;
+        assert!(client(1));
+        seconds(4).await;
+        let before = told(&nodes);
+        nodes[0].store.end(ONE);
+        millis(20).await;
+        all_list(&nodes, &s, &[1]);
+        let one_gone: Vec<usize> = before.iter().map(|count| count + 1).collect();
+        assert_eq!(told(&nodes), one_gone, "beats of 17 seconds ago say nothing");
+        assert!(client(1) && nodes[0].store.node.store.holds.is_empty());
+        seconds(16).await;
+        assert_eq!(nodes[1].healthy(&s, 1), Some(false), "it is a lease like others");
+        seconds(16).await;
+        all_list(&nodes, &s, &[]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_connection_takes_what_it_owned_with_it_unless_this_node_has_lost_the_majority() {
+    for cut in [false, true] {
+        let network = Network::new();
+        let nodes = ready_cluster(&network, 3).await;
+        let s = service("a");
+        nodes[0].publish(ONE, &s, &[1]);
+        nodes[0].publish(TWO, &s, &[2]);
+        seconds(1).await;
+        if cut {
+            network.isolate(MemberId(1));
+        }
+        seconds(10).await;
+        nodes[0].store.end_by(ONE, Ending::Silent);
+        nodes[0].store.end_by(TWO, Ending::Closed);
+        seconds(10).await;
+        let kept: &[u16] = if cut { &[1] } else { &[] };
+        assert_eq!(nodes[0].ports(&s), kept, "what was closed is gone in any case");
+        network.heal();
+        seconds(35).await;
+        all_list(&nodes, &s, &[]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connection_that_was_sent_away_published_has_thirty_seconds_to_be_published_elsewhere() {
+    let network = Network::new();
+    let nodes = ready_cluster(&network, 3).await;
+    let s = service("a");
+    nodes[0].publish(ONE, &s, &[1, 2]);
+    seconds(60).await;
+    let before = told(&nodes);
+    nodes[0].store.end_by(ONE, Ending::Evicted);
+    seconds(28).await;
+    nodes[1].publish(TWO, &s, &[2]);
     millis(20).await;
+    assert_eq!(told(&nodes), before, "no reader saw anything");
+    seconds(4).await;
+    all_list(&nodes, &s, &[2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_leaves_naming_takes_all_with_it_and_keeps_what_it_publishes_from_then_on() {
+    let network = Network::new();
+    let nodes = ready_cluster(&network, 2).await;
+    let s = service("a");
+    let ports: Vec<u16> = (1..=2_000).collect();
+    nodes[0].publish(ONE, &s, &ports);
+    nodes[0].store.leave(ONE);
+    assert!(nodes[0].store.published_by(ONE).is_empty());
+    // Most of it is still to be parted with.
+    assert!(nodes[0].ports(&s).len() > 1_000);
+    nodes[0].publish(ONE, &s, &[7, 2_000]);
+    seconds(1).await;
+    all_list(&nodes, &s, &[7, 2_000]);
+    nodes[0].store.begin_drain();
+    nodes[0].store.leave(ONE);
+    seconds(20).await;
+    all_list(&nodes, &s, &[7, 2_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_list_goes_in_slices_and_others_have_their_turns_between() {
+    let network = Network::new();
+    let nodes = ready_cluster(&network, 1).await;
+    let s = service("a");
+    nodes[0].publish(ONE, &s, &(1..=5_000).collect::<Vec<_>>());
+    nodes[0].store.end(ONE);
+    let list = nodes[0].store.publish(ONE, &s, vec![instance(1)]);
+    assert_eq!(list, Err(Error::ConnectionEnded { connection: ONE }));
+    let mut seen = vec![nodes[0].ports(&s).len()];
+    while *seen.last().unwrap() > 0 {
+        tokio::task::yield_now().await;
+        seen.push(nodes[0].ports(&s).len());
+    }
+    assert!(seen.windows(2).all(|pair| pair[0] - pair[1] <= 300), "{seen:?}");
+    assert!(nodes[0].store.node.store.holds.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_newer_publishes_is_not_deregistered_by_who_published_it_before() {
+    for newer in [0, 1] {
+        let network = Network::new();
+        let nodes = ready_cluster(&network, 3).await;
+        let s = service("a");
+        nodes[0].publish(ONE, &s, &[1, 2]);
+        millis(20).await;
+        nodes[newer].publish(TWO, &s, &[1, 2]);
+        millis(20).await;
+        let before = told(&nodes);
+        nodes[0].publish(ONE, &service("b"), &[]);
+        nodes[0].store.withdraw(ONE, &s, &key(1));
+        seconds(40).await;
+        assert_eq!(told(&nodes), before);
+        nodes[newer].publish(TWO, &s, &[2]);
+        millis(20).await;
+        all_list(&nodes, &s, &[2]);
+    }
+}
+
+/// Who edits it has not heard that its connection has ended.
+#[tokio::test(start_paused = true)]
+async fn an_edit_of_what_has_ended_meanwhile_does_not_bring_it_back() {
+    let network = Network::new();
+    let nodes = ready_cluster(&network, 3).await;
+    let s = service("a");
+    nodes[0].publish(ONE, &s, &[1]);
+    seconds(1).await;
+    network.isolate(MemberId(1));
+    nodes[0].store.end(ONE);
+    seconds(1).await;
+    let edit = InstanceEdit {
+        enabled: Some(false),
+        ..InstanceEdit::default()
+    };
+    nodes[1].store.edit(&s, &key(1), edit).unwrap();
+    network.heal();
+    seconds(10).await;
     all_list(&nodes, &s, &[]);
-    assert_eq!(told(&nodes), before.iter().map(|count| count + 1).collect::<Vec<_>>());
+    assert!(all_equal(&nodes));
 }
 
 #[tokio::test(start_paused = true)]
@@ -511,4 +658,65 @@ async fn a_restart_of_all_gives_what_connections_held_thirty_seconds_to_be_publi
     node.publish(ONE, &s, &[2]);
     seconds(12).await;
     assert_eq!(node.ports(&s), [2]);
+}
+
+/// A node that was cut off, or stood still, ends its connections late, and knows nothing of their clients' new homes.
+#[tokio::test(start_paused = true)]
+async fn the_late_end_of_a_connection_takes_nothing_from_the_node_that_its_client_has_moved_to() {
+    // Which of the others hears first is chance.
+    for round in 0..10 {
+        let network = Network::new();
+        let nodes = ready_cluster(&network, 3).await;
+        let s = service("a");
+        nodes[0].publish(ONE, &s, &[1]);
+        seconds(1).await;
+        network.isolate(MemberId(1));
+        seconds(5).await;
+        nodes[1].publish(TWO, &s, &[1]);
+        seconds(20).await;
+        all_list(&nodes[1..], &s, &[1]);
+        nodes[0].store.end(ONE);
+        seconds(1).await;
+        let before = nodes[2].told.count();
+        network.heal();
+        seconds(20).await;
+        all_list(&nodes, &s, &[1]);
+        let told = nodes[2].told.count() - before;
+        assert_eq!(told, 0, "readers of a third node were told of a removal, round {round}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_refused_for_want_of_room_takes_nothing_from_who_was_there() {
+    let network = Network::new();
+    let config = Config {
+        instances_max: 2,
+        ..Config::default()
+    };
+    let nodes = vec![start(&network, 1, 1, config)];
+    settle(&nodes).await;
+    let s = service("a");
+    nodes[0].store.register(&s, instance(1)).unwrap();
+    nodes[0].store.register(&s, instance(9)).unwrap();
+    let list = vec![instance(1), instance(2)];
+    assert!(nodes[0].store.publish(ONE, &s, list).is_err());
+    assert_eq!(nodes[0].ports(&s), [1, 9]);
+}
+
+/// A client that lost its connection without a word, came back and then deregistered: nobody is there any more, but the
+/// broken connection is known to be so 25 seconds later.
+#[tokio::test(start_paused = true)]
+async fn what_a_client_deregisters_is_not_brought_back_by_its_own_broken_connection() {
+    for newer in [0, 1] {
+        let network = Network::new();
+        let nodes = ready_cluster(&network, 3).await;
+        let s = service("a");
+        nodes[0].publish(ONE, &s, &[1]);
+        seconds(10).await;
+        nodes[newer].publish(TWO, &s, &[1]);
+        seconds(1).await;
+        nodes[newer].store.withdraw(TWO, &s, &key(1));
+        seconds(1).await;
+        all_list(&nodes, &s, &[]);
+    }
 }

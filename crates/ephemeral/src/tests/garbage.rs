@@ -68,6 +68,7 @@ async fn garbage_on_every_route_is_refused_and_changes_nothing() {
                 hashes: vec![1, 2],
                 ages_ms: vec![1],
                 asks: false,
+                by_clients: Vec::new(),
             }),
         ),
         (
@@ -76,6 +77,16 @@ async fn garbage_on_every_route_is_refused_and_changes_nothing() {
                 hashes: vec![0; HASHES_MAX + 1],
                 ages_ms: Vec::new(),
                 asks: true,
+                by_clients: Vec::new(),
+            }),
+        ),
+        (
+            Route::EphemeralSeen,
+            encode(&Seen {
+                hashes: vec![1, 2],
+                ages_ms: vec![1, 1],
+                asks: false,
+                by_clients: vec![2],
             }),
         ),
         (

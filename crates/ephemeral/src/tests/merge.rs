@@ -22,21 +22,33 @@ fn store() -> Store {
 /// One write: which key, when, by whom, what.
 fn record((port, at, origin): (u16, u64, u64)) -> Incoming {
     // As in a cluster, a version names one write: what is written follows from it.
-    let kind = (at * 7 + origin * 3 + u64::from(port)) % 4;
+    let kind = (at * 7 + origin * 3 + u64::from(port)) % 5;
     let mut listed = instance(port);
     listed.weight = Weight::new((at % 10) as f64).unwrap();
     listed.healthy = kind != 3;
+    let version = |at, origin| Version {
+        stamp: Stamp::from_millis(now_ms() + at),
+        origin: MemberId(origin),
+    };
+    // Of any member's claim before it, however long ago.
+    let before = (1 + (at + origin + u64::from(port)) % 4).min(at);
+    let claim = version(
+        at - before,
+        if before > 0 {
+            1 + (at + u64::from(port)) % 3
+        } else {
+            origin
+        },
+    );
     Incoming {
         service: service("a"),
         key: key(port),
         state: State {
-            version: Version {
-                stamp: Stamp::from_millis(now_ms() + at),
-                origin: MemberId(origin),
-            },
+            version: version(at, origin),
             body: match kind {
                 0 => Body::Gone(Gone::Deregistered),
                 1 => Body::Gone(Gone::Expired),
+                4 => Body::Gone(Gone::Released(Box::new(claim))),
                 _ => Body::Listed(Arc::new(listed)),
             },
             held_by: Holder::new(MemberId(origin)).filter(|_| kind == 2),
@@ -154,4 +166,49 @@ fn a_removal_that_a_repeated_registration_has_overtaken_is_refuted() {
     store.hybrid.observe(removal.state.version.stamp);
     store.register(&service("a"), instance(1), NOW).unwrap();
     assert!(matches!(store.merge(removal, NOW), Merged::Refuted(_)));
+}
+
+fn released(at: u64, by: u64, claim: &State) -> Incoming {
+    let mut incoming = gone(at, Gone::Released(Box::new(claim.version)), NOW);
+    incoming.state.version.origin = MemberId(by);
+    incoming
+}
+
+#[test]
+fn a_release_ends_the_claim_it_names_and_older_ones_and_none_after_it_whatever_the_stamps_say() {
+    let (older, claim, newer) = (listed(1, NOW), listed(2, NOW), listed(3, NOW));
+    let release = released(1_000, 2, &claim.state);
+    for (before, ends) in [(&older, true), (&claim, true), (&newer, false)] {
+        let store = store();
+        store.merge(before.clone(), NOW);
+        let merged = store.merge(release.clone(), NOW);
+        assert_eq!(matches!(merged, Merged::Taken(_)), ends);
+        assert_eq!(
+            matches!(merged, Merged::Overtaken { .. }),
+            !ends,
+            "its writer must hear of it"
+        );
+        assert_eq!(store.instances(&service("a")).is_empty(), ends);
+    }
+}
+
+/// With a rule by pairs these three would each beat the next.
+#[test]
+fn an_old_claim_a_newer_one_of_another_member_and_its_release_give_one_store_in_any_order() {
+    let (mut old, new) = (listed(1, NOW), listed(2, NOW));
+    old.state.version.origin = MemberId(2);
+    let release = released(3, 1, &new.state);
+    let all = [old, new, release];
+    let readings = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]].map(|order| {
+        let store = store();
+        for index in order {
+            store.merge(all[index].clone(), NOW);
+        }
+        reading(&store)
+    });
+    assert!(
+        readings
+            .iter()
+            .all(|reading| *reading == readings[0] && reading.2.is_empty())
+    );
 }

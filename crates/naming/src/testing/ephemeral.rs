@@ -3,7 +3,7 @@
 
 use super::trace_of;
 use crate::stores::EphemeralStore;
-use muster_ephemeral::{Beat, Error, Loading, Rules};
+use muster_ephemeral::{Beat, Ending, Error, Loading, Rules};
 use muster_model::{
     ChangeId, ChangeSink, ConnectionId, Instance, InstanceEdit, InstanceKey, Kind, MemberId, ServiceKey,
 };
@@ -177,7 +177,11 @@ impl EphemeralStore for MemoryEphemeral {
         self.release(connection, service, keys);
     }
 
-    fn end(&self, connection: ConnectionId) {
+    fn end(&self, connection: ConnectionId, _ending: Ending) {
+        self.leave(connection);
+    }
+
+    fn leave(&self, connection: ConnectionId) {
         let services = self.state.lock().published.remove(&connection).unwrap_or_default();
         for (service, instances) in services {
             let keys = instances.iter().map(|instance| instance.key.clone()).collect();

@@ -64,6 +64,20 @@ async fn the_end_of_a_connection_ends_what_it_published_and_subscribed_to_and_no
 }
 
 #[tokio::test]
+async fn a_connection_that_leaves_naming_takes_all_with_it_and_may_come_back() {
+    let bed = Testbed::start();
+    let (s, context) = (service("s"), bed.context());
+    for _ in 0..2 {
+        bed.naming.publish(&context, ONE, &s, list(&["h:1"])).unwrap();
+        bed.naming.subscribe(&context, subscription_of(ONE, &s), info());
+        assert_eq!(listed(&bed, &s), ["h:1"]);
+        bed.naming.connection_left(ONE);
+        assert_eq!(listed(&bed, &s), [""; 0]);
+        assert!(bed.naming.published_by(ONE).is_empty() && bed.recorder.subscriptions().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_list_is_held_to_the_rules_of_a_registration_and_refused_as_a_whole() {
     let bed = Testbed::start();
     let (s, context) = (service("s"), bed.context());

@@ -184,6 +184,7 @@ proptest! {
                     while now < until {
                         now += Duration::from_millis(1_000).min(until - now);
                         match life.look(now) {
+                            Due::Go => prop_assert!(false, "this node serves"),
                             Due::Nothing => {}
                             Due::Detect => {
                                 prop_assert!(life.is_registered() && asked.is_none() && now - active >= SILENCE);
@@ -207,4 +208,44 @@ proptest! {
             prop_assert_eq!(life.is_naming(), open.iter().any(|(_, kind)| *kind == Some(true)));
         }
     }
+}
+
+#[test]
+fn naming_is_over_once_when_what_follows_it_is_something_else() {
+    let start = start();
+    let (mut life, first) = naming(start);
+    assert_eq!(life.close(first, start), Left::Unregistered);
+    let config = life.open(start).unwrap();
+    assert_eq!(life.set_up(config, setup(CONFIG), start), SetUp::NoNaming);
+    let further = life.open(start).unwrap();
+    assert_eq!(life.set_up(further, setup(CONFIG), start), SetUp::Registered);
+    let (mut life, first) = naming(start);
+    life.close(first, start);
+    let second = life.open(start).unwrap();
+    assert_eq!(
+        life.set_up(second, setup(NAMING), start),
+        SetUp::Registered,
+        "it went on"
+    );
+}
+
+#[test]
+fn whom_the_node_sends_away_keeps_its_listing_and_who_left_does_not() {
+    for reason in [EndReason::Reset, EndReason::Blocked, EndReason::Refused] {
+        assert_eq!(reason.ending(), Ending::Evicted);
+    }
+    assert_eq!(EndReason::Closed.ending(), Ending::Closed);
+    assert_eq!(EndReason::Silent.ending(), Ending::Silent);
+}
+
+#[test]
+fn who_is_sent_away_is_asked_once_and_has_time_to_go() {
+    let start = start();
+    let (mut life, _) = naming(start);
+    assert_eq!(life.send_away(start), Due::Go);
+    assert_eq!(life.send_away(start + seconds(2)), Due::Nothing);
+    assert_eq!(life.send_away(start + seconds(3)), Due::End(EndReason::Reset));
+    // The node serves again.
+    assert_eq!(life.look(start + seconds(4)), Due::Nothing);
+    assert_eq!(life.send_away(start + seconds(5)), Due::Go);
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
+use muster_runtime::{TaskKind, Tasks};
 use muster_wire::grpc::{Any, Metadata, Payload};
 use serde_json::Value;
 use socket2::SockRef;
@@ -152,6 +153,21 @@ impl Client {
         })
     }
 
+    /// A stream whose first message is there when it is opened.
+    pub(super) async fn open_with(&mut self, first: Payload) -> Stream {
+        self.grpc.ready().await.unwrap();
+        let (sender, receiver) = mpsc::channel(16);
+        sender.send(first).await.unwrap();
+        let codec = ProstCodec::<Payload, Payload>::default();
+        let path = PathAndQuery::from_static("/BiRequestStream/requestBiStream");
+        let outgoing = Request::new(ReceiverStream::new(receiver));
+        let answer = self.grpc.streaming(outgoing, path, codec).await.unwrap();
+        Stream {
+            sender,
+            incoming: answer.into_inner(),
+        }
+    }
+
     /// A stream that is set up as this.
     pub(super) async fn set_up(&mut self, json: &str) -> Stream {
         let stream = self.open().await.unwrap();
@@ -189,4 +205,29 @@ impl Stream {
         )
         .await;
     }
+}
+
+/// An address that hands one client's bytes on to `server` in lumps, as a server reads them that is busy for so long.
+pub(super) async fn late_by(server: SocketAddr, pause: Duration, tasks: &Tasks) -> SocketAddr {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let further = tasks.clone();
+    tasks.spawn("late client", TaskKind::Contained, async move {
+        let (mut from, mut to) = listener.accept().await.unwrap().0.into_split();
+        let (mut back, mut on) = TcpStream::connect(server).await.unwrap().into_split();
+        further.spawn("late answers", TaskKind::Contained, async move {
+            let _ = tokio::io::copy(&mut back, &mut to).await;
+        });
+        let mut bytes = vec![0; 1 << 20];
+        loop {
+            from.readable().await.unwrap();
+            tokio::time::sleep(pause).await;
+            match from.read(&mut bytes).await {
+                Ok(read) if read > 0 => on.write_all(&bytes[..read]).await.unwrap(),
+                _ => return,
+            }
+        }
+    });
+    address
 }

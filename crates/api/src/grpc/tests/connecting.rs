@@ -174,3 +174,57 @@ async fn two_clients_of_one_process_share_a_transport() {
     assert!(!config.sender.is_closed());
     assert_eq!(rig.connections.len(), 1);
 }
+
+/// Go and Python pause 100 ms after their setup and then ask: a node that is late by that much reads both at once.
+#[tokio::test]
+async fn a_call_that_was_sent_after_its_setup_is_answered_as_of_a_registered_connection() {
+    let rig = Rig::open().await;
+    let late = super::client::late_by(rig.address, std::time::Duration::from_millis(300), &rig.tasks).await;
+    let client = super::client::Client::connect(late, super::client::Socket::Plain).await;
+    let (mut opening, mut asking) = (client.clone(), client);
+    asking.call("ServerCheckRequest", "{}").await;
+    let asked = async {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        asking.call("HealthCheckRequest", "{}").await
+    };
+    let opened = opening.open_with(payload("ConnectionSetupRequest", GO_SETUP));
+    let (_stream, answer) = futures_util::future::join(opened, asked).await;
+    assert_eq!(answer.name, "HealthCheckResponse", "{answer:?}");
+}
+
+/// Go and Python take 300 to 399 for health (trap 2): they would stay with a node that serves nothing.
+#[tokio::test]
+async fn a_node_that_serves_no_more_is_left_by_its_clients() {
+    let rig = Rig::open().await;
+    let (mut client, _stream, _) = rig.java().await;
+    rig.bed.set_loading(Some("raft has stopped"));
+    rig.until("not ready any more", |rig| !rig.bed.naming.readiness().ready)
+        .await;
+    tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+    match client.try_call(payload("HealthCheckRequest", "{}")).await {
+        Ok(answer) => assert!(!(300..400).contains(&answer.codes().1), "{answer:?}"),
+        Err(_closed) => {}
+    }
+}
+
+/// Between the two setups nothing says that the naming client is gone for good.
+#[tokio::test]
+async fn what_a_naming_client_published_goes_when_the_next_setup_is_not_its_own() {
+    let rig = Rig::open().await;
+    let (mut client, naming, info) = rig.java().await;
+    rig.publish(info.id, "s", &["10.0.0.1:80"]);
+    drop(naming);
+    rig.until("its stream is gone", |rig| rig.connections.find(&info.name).is_none())
+        .await;
+    let mut config = client
+        .set_up(r#"{"labels":{"module":"config"},"abilityTable":{}}"#)
+        .await;
+    assert_eq!(config.next().await.unwrap().0, "SetupAckRequest");
+    assert_eq!(rig.listed("s"), 0);
+    assert_eq!(client.call("HealthCheckRequest", "{}").await.codes(), (200, 0));
+    // Its naming client may come back.
+    let mut naming = client.set_up(super::client::JAVA_SETUP).await;
+    assert_eq!(naming.next().await.unwrap().0, "SetupAckRequest");
+    rig.publish(info.id, "s", &["10.0.0.1:80"]);
+    assert_eq!(rig.listed("s"), 1);
+}

@@ -1,6 +1,8 @@
 //! Sending clients to other nodes.
 
-use super::rig::Rig;
+use super::rig::{Rig, StillTime};
+use crate::grpc::EndReason;
+use futures_util::FutureExt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -76,4 +78,86 @@ async fn draining_ends_in_time_though_clients_do_not_let_go() {
     rig.connections.drain(Vec::new(), Duration::from_secs(2)).await;
     assert!(begun.elapsed() <= Duration::from_millis(2_100));
     rig.until("all are closed", |rig| rig.connections.is_empty()).await;
+}
+
+/// Python 2.0.0 shares one transport between its naming and its config client. What a node that stops ends of its own
+/// accord must not count as the naming client's farewell, nor what clients end that are on their way.
+#[tokio::test]
+async fn closing_a_transport_of_two_modules_withdraws_nothing_by_itself() {
+    for by_the_node in [true, false] {
+        let rig = Rig::open().await;
+        let (client, naming, info) = rig.java().await;
+        let mut config = client
+            .clone()
+            .set_up(r#"{"labels":{"module":"config"},"abilityTable":{}}"#)
+            .await;
+        assert_eq!(config.next().await.unwrap().0, "SetupAckRequest");
+        rig.publish(info.id, "s", &["10.0.0.1:80"]);
+        let connection = rig.connections.0.get(info.id).unwrap();
+        let time = StillTime::begin();
+        match by_the_node {
+            true => connection.close(EndReason::Reset, Duration::from_secs(60)),
+            false => {
+                rig.connections.0.leave();
+                drop(naming);
+            }
+        }
+        rig.until_still("its naming stream has ended", |_| !connection.is_naming())
+            .await;
+        assert_eq!((rig.connections.len(), rig.listed("s")), (1, 1));
+        drop(time);
+        drop((client, config));
+        rig.until("it ends with its transport", |rig| rig.listed("s") == 0)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn the_clients_of_a_node_that_serves_no_more_are_sent_away_within_ten_seconds() {
+    for by_operator in [false, true] {
+        let rig = Rig::open().await;
+        let (_client, mut stream, info) = rig.java().await;
+        match by_operator {
+            false => rig.bed.set_loading(Some("raft has stopped")),
+            true => {
+                let context = rig.bed.context();
+                let set = rig.bed.naming.set_switch(&context, "overriddenServerStatus", "DOWN");
+                set.await.unwrap();
+            }
+        }
+        tokio::time::pause();
+        let begun = tokio::time::Instant::now();
+        let (name, json) = stream.next().await.unwrap();
+        assert_eq!(name, "ConnectResetRequest");
+        assert_eq!(json["connectionId"].as_str().unwrap(), info.name);
+        let asked = begun.elapsed();
+        assert!(asked >= Duration::from_secs(3), "asked after {asked:?}");
+        assert_eq!(stream.try_next().await.unwrap_err().code(), Code::Unavailable);
+        assert!(
+            begun.elapsed() >= asked + Duration::from_secs(2),
+            "it had no time to go"
+        );
+        rig.until("it is closed", |rig| rig.connections.is_empty()).await;
+        assert!(begun.elapsed() <= Duration::from_secs(10));
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
+async fn a_moment_of_not_being_ready_sends_nobody_away() {
+    let rig = Rig::open().await;
+    let (mut client, mut stream, _) = rig.java().await;
+    let time = StillTime::begin();
+    for _ in 0..4 {
+        for (reason, looks) in [(Some("a moment"), 2), (None, 2)] {
+            rig.bed.set_loading(reason);
+            for _ in 0..looks {
+                time.pass(Duration::from_secs(1)).await;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    assert_eq!(client.call("HealthCheckRequest", "{}").await.codes(), (200, 0));
+    let told = stream.try_next().now_or_never();
+    assert!(told.is_none(), "{told:?}");
 }

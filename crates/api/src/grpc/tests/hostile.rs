@@ -219,3 +219,78 @@ async fn connections_that_come_and_go_leave_nothing_behind() {
     assert!(rig.connections.list().is_empty());
     rig.serves().await;
 }
+
+/// Answers nobody reads are held in memory, by this many bytes.
+async fn unread(rig: &Rig, bytes: usize) -> (Client, super::client::Stream, Bytes) {
+    let (client, stream, info) = rig.java().await;
+    let connection = rig.connections.0.get(info.id).unwrap();
+    let held = connection
+        .unsent
+        .count(Bytes::from(vec![0; bytes]), rig.bed.clock.now());
+    (client, stream, held)
+}
+
+const QUERY: &str = r#"{"headers":{},"namespace":"public","serviceName":"s","groupName":"DEFAULT_GROUP","cluster":"","healthyOnly":false,"udpPort":0,"module":"naming"}"#;
+
+#[tokio::test]
+async fn clients_that_read_no_answers_shut_the_door_for_themselves_alone() {
+    let rig = Rig::open().await;
+    let mut deaf = Vec::new();
+    for _ in 0..16 {
+        deaf.push(unread(&rig, 32 << 20).await);
+    }
+    let (mut client, _stream, _) = rig.java().await;
+    assert_eq!(client.call("ServiceQueryRequest", QUERY).await.codes(), (200, 0));
+    let (client, ..) = &mut deaf[0];
+    let refused = client.try_call(payload("ServiceQueryRequest", QUERY)).await;
+    assert_eq!(refused.unwrap_err().code(), Code::ResourceExhausted);
+    for check in ["HealthCheckRequest", "ServerCheckRequest"] {
+        assert_eq!(client.call(check, "{}").await.codes(), (200, 0), "{check}");
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_an_answer_unread_for_a_minute_is_ended_though_it_asks_on() {
+    let rig = Rig::open().await;
+    let (mut deaf, _stream, _held) = unread(&rig, 1 << 20).await;
+    let time = StillTime::begin();
+    let mut passed = 0;
+    while deaf.try_call(payload("HealthCheckRequest", "{}")).await.is_ok() {
+        passed += 1;
+        assert!(passed < 70, "it is never ended");
+        time.pass(Duration::from_secs(1)).await;
+    }
+    assert!(passed >= 58, "it was ended after {passed} s");
+}
+
+#[tokio::test]
+async fn a_transport_that_ends_no_message_is_refused_further_ones_and_others_are_not() {
+    let rig = Rig::open().await;
+    let socket = TcpStream::connect(rig.address).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket))
+        .await
+        .unwrap();
+    rig.tasks
+        .spawn("raw client", muster_runtime::TaskKind::Contained, async {
+            let _ = connection.await;
+        });
+    let mut begun = framed(&vec![7; MESSAGE_BYTES_MAX]);
+    begun.truncate(MESSAGE_BYTES_MAX - 10);
+    let mut answers = Vec::new();
+    for _ in 0..4 {
+        use futures_util::StreamExt as _;
+        let part = Ok::<_, std::io::Error>(hyper::body::Frame::data(Bytes::from(begun.clone())));
+        let parts = futures_util::stream::iter([part]).chain(futures_util::stream::pending());
+        let request = hyper::Request::post("http://localhost/Request/request")
+            .header("content-type", "application/grpc")
+            .body(http_body_util::StreamBody::new(parts))
+            .unwrap();
+        answers.push(Box::pin(sender.send_request(request)));
+    }
+    let (refused, ..) = futures_util::future::select_all(answers).await;
+    assert_eq!(refused.unwrap().headers()["grpc-status"], "8");
+    let mut client = rig.connect().await;
+    let long = payload("NoSuchRequest", " ".repeat(MESSAGE_BYTES_MAX - 100));
+    let taken = client.try_call(long).await.unwrap();
+    taken.is_error(500, 302, "RequestHandler Not Found");
+}

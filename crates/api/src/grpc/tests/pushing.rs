@@ -2,8 +2,15 @@
 
 use super::client::Stream;
 use super::rig::Rig;
+use crate::grpc::ConnectionInfo;
+use crate::grpc::connection::{Acked, Connection};
+use crate::grpc::setup::Setup;
+use bytes::Bytes;
 use muster_model::ConnectionId;
+use muster_push::{Delivery, Handed, Sink, SubscriptionInfo, SubscriptionKey, Target};
+use muster_wire::grpc::Ack;
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 
 async fn push(stream: &mut Stream) -> (String, Value) {
@@ -106,4 +113,75 @@ async fn ten_thousand_hosts_arrive_in_one_push() {
     rig.publish(info.id, "s", &addresses);
     rig.subscribe(&info, "s");
     assert_eq!(hosts(&push(&mut stream).await), 10_000);
+}
+
+/// A client whose stream broke opens the next within two seconds, on the same transport, and does not subscribe anew.
+#[tokio::test]
+async fn a_push_that_meets_no_stream_waits_for_the_next_one() {
+    let rig = Rig::open().await;
+    let (mut client, mut stream, info) = rig.java().await;
+    let (_other, _other_stream, publisher) = rig.java().await;
+    rig.subscribe(&info, "s");
+    let welcome = push(&mut stream).await;
+    stream.ack(&welcome).await;
+    rig.until("acked", |rig| rig.bed.naming.push().counts().acked == 1)
+        .await;
+    drop(stream);
+    rig.until("its stream is gone", |rig| rig.connections.find(&info.name).is_none())
+        .await;
+    let change = delivery(&rig, &info);
+    assert_eq!(rig.connections.deliver(&change), Handed::Busy);
+    rig.publish(publisher.id, "s", &["10.0.0.1:80"]);
+    // By then the push has been tried, and found no stream.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let mut next = client.set_up(super::client::JAVA_SETUP).await;
+    assert_eq!(next.next().await.unwrap().0, "SetupAckRequest");
+    assert_eq!(hosts(&push(&mut next).await), 1);
+    drop((client, next));
+    rig.until("it is gone", |rig| rig.connections.len() == 1).await;
+    assert_eq!(rig.connections.deliver(&change), Handed::Unreachable);
+}
+
+fn delivery(rig: &Rig, to: &ConnectionInfo) -> Delivery {
+    let service = muster_naming::testing::service("s");
+    Delivery {
+        snapshot: rig.bed.naming.snapshot(&service),
+        key: Arc::new(SubscriptionKey {
+            service,
+            clusters: "".into(),
+            target: Target::Connection {
+                id: to.id,
+                peer: to.peer,
+            },
+        }),
+        info: Arc::new(SubscriptionInfo {
+            agent: "".into(),
+            app: "".into(),
+            datagram_bytes_max: usize::MAX,
+        }),
+        token: 9_007_199_254_740_991,
+    }
+}
+
+#[test]
+fn every_client_of_a_shared_transport_acks_for_itself() {
+    const PUSHES: u64 = 40;
+    let clock = muster_runtime::Clock::system();
+    let peer = "10.0.0.1:5000".parse().unwrap();
+    let connection = Connection::new(ConnectionId(1), peer, 1, clock);
+    for _ in 0..3 {
+        let (number, _) = connection.open_stream().unwrap();
+        let said = muster_wire::grpc::ConnectionSetup::decode(br#"{"labels":{"module":"naming"}}"#).unwrap();
+        connection.set_up(number, Setup::new(said, ""));
+    }
+    for about in 0..PUSHES {
+        connection.push(&Bytes::from_static(b"x"), about, "").unwrap();
+    }
+    for token in 1_000_000..1_000_000 + PUSHES {
+        let json = format!(r#"{{"resultCode":200,"requestId":"{token}"}}"#);
+        let ack = Ack::decode(&Bytes::from(json)).unwrap();
+        for _ in 0..3 {
+            assert_eq!(connection.acked(&ack), Acked::Push(token));
+        }
+    }
 }

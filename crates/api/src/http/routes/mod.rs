@@ -1,12 +1,14 @@
-//! The tables of all calls of Nacos's, by generation: routing goes by them, and so may a description of the interface.
+//! The tables of all calls, Nacos's by generation and our own: routing goes by them, and so does the description of the
+//! interface.
 
+pub(super) mod own;
 mod v1;
 mod v2;
 mod v3;
 
 use super::endpoint::Endpoint;
 
-/// All of them.
+/// All of Nacos's.
 pub(super) fn all() -> impl Iterator<Item = &'static Endpoint> {
     [
         v1::NAMING,
@@ -19,6 +21,16 @@ pub(super) fn all() -> impl Iterator<Item = &'static Endpoint> {
     ]
     .into_iter()
     .flatten()
+}
+
+/// Our own that stand below the prefix, health and metrics aside.
+pub(super) fn admin() -> impl Iterator<Item = &'static Endpoint> {
+    own::ADMIN.iter().map(|call| &call.endpoint)
+}
+
+/// Health and metrics, at the root.
+pub(super) fn probes() -> impl Iterator<Item = &'static Endpoint> {
+    own::PROBES.iter().map(|call| &call.endpoint)
 }
 
 /// Why a call is never answered.

@@ -18,18 +18,18 @@ pub(super) const BODY_BYTES_MAX: usize = 100_000;
 
 /// An answer as it came.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) head: String,
-    pub(super) body: String,
+pub(in crate::http) struct Answer {
+    pub(in crate::http) status: u16,
+    pub(in crate::http) head: String,
+    pub(in crate::http) body: String,
 }
 
 impl Answer {
-    pub(super) fn json(&self) -> serde_json::Value {
+    pub(in crate::http) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::http) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (key, value) = line.split_once(':')?;
             key.eq_ignore_ascii_case(name).then(|| value.trim())
@@ -37,7 +37,7 @@ impl Answer {
     }
 
     #[track_caller]
-    pub(super) fn is(&self, status: u16, body: &str) {
+    pub(in crate::http) fn is(&self, status: u16, body: &str) {
         assert_eq!((self.status, self.body.as_str()), (status, body));
     }
 }
@@ -51,12 +51,12 @@ impl Sink for Nowhere {
 }
 
 /// A served door. The stores live as long as this.
-pub(super) struct Rig {
-    pub(super) bed: Testbed,
-    pub(super) address: SocketAddr,
-    pub(super) shutdown: Shutdown,
-    pub(super) opener: Opener,
-    pub(super) tasks: Tasks,
+pub(in crate::http) struct Rig {
+    pub(in crate::http) bed: Testbed,
+    pub(in crate::http) address: SocketAddr,
+    pub(in crate::http) shutdown: Shutdown,
+    pub(in crate::http) opener: Opener,
+    pub(in crate::http) tasks: Tasks,
 }
 
 fn member(id: u64, port: u16) -> Member {
@@ -90,7 +90,7 @@ fn two_members(clock: &Clock, local: u64, both_alive: bool) -> Membership {
 }
 
 impl Rig {
-    pub(super) async fn open() -> Self {
+    pub(in crate::http) async fn open() -> Self {
         let rig = Self::closed().await;
         rig.opener.open(rig.bed.naming.clone());
         rig.bed.naming.push().open();
@@ -98,18 +98,18 @@ impl Rig {
     }
 
     /// Serving, but not yet opened.
-    pub(super) async fn closed() -> Self {
+    pub(in crate::http) async fn closed() -> Self {
         Self::with(|_| {}).await
     }
 
-    pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(in crate::http) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let clock = Clock::system();
         let membership = membership(&clock);
         Self::start(clock, membership, change).await
     }
 
     /// An opened member of two that live.
-    pub(super) async fn member_of_two(local: u64, network: &Network) -> Self {
+    pub(in crate::http) async fn member_of_two(local: u64, network: &Network) -> Self {
         let clock = Clock::system();
         let membership = two_members(&clock, local, true);
         let rig = Self::start(clock, membership, |_| {}).await;
@@ -163,7 +163,7 @@ impl Rig {
     }
 
     /// Sends bytes on a connection of their own and reads one answer.
-    pub(super) async fn raw(&self, request: &[u8]) -> Answer {
+    pub(in crate::http) async fn raw(&self, request: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         // What is refused early may be closed before all of it is written.
         let _ = stream.write_all(request).await;
@@ -178,26 +178,26 @@ impl Rig {
         self.raw(request.as_bytes()).await
     }
 
-    pub(super) async fn call(&self, method: &str, path: &str) -> Answer {
+    pub(in crate::http) async fn call(&self, method: &str, path: &str) -> Answer {
         self.ask(method, path, "", "").await
     }
 
-    pub(super) async fn call_as(&self, agent: &str, method: &str, path: &str) -> Answer {
+    pub(in crate::http) async fn call_as(&self, agent: &str, method: &str, path: &str) -> Answer {
         self.ask(method, path, &format!("User-Agent: {agent}\r\n"), "").await
     }
 
-    pub(super) async fn form(&self, method: &str, path: &str, body: &str) -> Answer {
+    pub(in crate::http) async fn form(&self, method: &str, path: &str, body: &str) -> Answer {
         let headers = "Content-Type: application/x-www-form-urlencoded;charset=UTF-8\r\n";
         self.ask(method, path, headers, body).await
     }
 
     /// A path at the root.
-    pub(super) async fn get_root(&self, path: &str) -> Answer {
+    pub(in crate::http) async fn get_root(&self, path: &str) -> Answer {
         self.raw(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
             .await
     }
 
-    pub(super) async fn register(&self, service: &str, address: &str, kind: Kind) {
+    pub(in crate::http) async fn register(&self, service: &str, address: &str, kind: Kind) {
         let instance = muster_naming::testing::instance(address, kind);
         let service = muster_naming::testing::service(service);
         let context = self.bed.context();
@@ -205,7 +205,7 @@ impl Rig {
     }
 
     /// The addresses listed for a service of the default group.
-    pub(super) async fn listed(&self, service: &str) -> Vec<String> {
+    pub(in crate::http) async fn listed(&self, service: &str) -> Vec<String> {
         let answer = self
             .call("GET", &format!("/v1/ns/instance/list?serviceName={service}"))
             .await;

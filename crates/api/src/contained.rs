@@ -1,4 +1,4 @@
-//! Panics that end one call and nothing else.
+//! Panics that end one request and nothing else.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,13 +6,13 @@ use std::pin::pin;
 use std::task::Poll;
 
 #[derive(Debug)]
-pub(super) struct Panicked;
+pub(crate) struct Panicked;
 
 /// Runs `task` to its end; a panic in it ends it alone.
-pub(super) async fn contained<F: Future>(task: F) -> Result<F::Output, Panicked> {
+pub(crate) async fn contained<F: Future>(task: F) -> Result<F::Output, Panicked> {
     let mut task = pin!(task);
     poll_fn(|context| {
-        // What a panic leaves half done is the call's own; shared state is behind locks that hold for a few lines.
+        // What a panic leaves half done is the request's own; shared state is behind locks that hold for a few lines.
         match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context))) {
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
             Ok(Poll::Pending) => Poll::Pending,
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_ends_the_call_and_not_its_connection() {
+    async fn a_panic_ends_the_request_and_not_its_connection() {
         let ended = contained(async {
             tokio::task::yield_now().await;
             panic!("on purpose")
