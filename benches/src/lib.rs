@@ -1,4 +1,5 @@
 //! Benchmarks against running servers.
 
+pub mod grpc;
 pub mod push;
 pub mod usage;

@@ -9,18 +9,22 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::disallowed_methods, reason = "tasks of a benchmark end with it")]
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
 use hdrhistogram::Histogram;
+use muster_benches::grpc::{self, Client, Event};
 use muster_benches::push::{fresh_service, now};
 use muster_benches::usage::Usage;
-use muster_testkit::{GrpcClient, encode};
+use muster_testkit::encode;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+
+/// Connections opened at once.
+const OPENING_MAX: usize = 64;
 
 #[derive(Parser)]
 struct Args {
@@ -32,7 +36,7 @@ struct Args {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: u32,
     /// Requests under way on each connection.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=50))]
     in_flight: u32,
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
@@ -69,24 +73,14 @@ impl Call {
             connection & 255
         );
         match self {
-            Call::Register => encode(
-                "InstanceRequest",
-                json!({
-                    "headers": {}, "namespace": "public", "serviceName": name, "groupName": "DEFAULT_GROUP",
-                    "type": "registerInstance", "module": "naming",
-                    "instance": {"ip": ip, "port": 8080, "weight": 1.0, "healthy": true, "enabled": true, "ephemeral": true,
-                        "clusterName": "DEFAULT", "serviceName": format!("DEFAULT_GROUP@@{name}"), "metadata": {"zone": "a"},
-                        "instanceHeartBeatInterval": 5000, "instanceHeartBeatTimeOut": 15000, "ipDeleteTimeout": 30000},
-                })
-                .to_string(),
-            ),
+            Call::Register => grpc::register_request(&name, &ip, 8080, &json!({"zone": "a"})),
             Call::Query => encode(
                 "ServiceQueryRequest",
                 json!({"headers": {}, "namespace": "public", "serviceName": name, "groupName": "DEFAULT_GROUP",
                     "cluster": "", "healthyOnly": false, "udpPort": 0, "module": "naming"})
                 .to_string(),
             ),
-            Call::Health => encode("HealthCheckRequest", json!({"headers": {}, "module": "internal"}).to_string()),
+            Call::Health => grpc::health_request(),
         }
     }
 }
@@ -103,24 +97,27 @@ async fn main() -> Result<()> {
     if let Some(listen) = args.serve_constant {
         return constant::serve(listen).await;
     }
-    for server in &args.servers {
-        ensure!(
-            server.ip().is_loopback(),
-            "{server} is not on loopback: load goes to this machine only"
-        );
-    }
     let run = fresh_service("grpc");
+    let mut opening = tokio::task::JoinSet::new();
     let mut clients = Vec::new();
     for number in 0..args.connections {
         let server = args.servers[number as usize % args.servers.len()];
-        let client = GrpcClient::connect(&server.to_string()).await;
-        clients.push(Arc::new(client.with_context(|| format!("connection {number}"))?));
+        opening.spawn(async move {
+            Client::connect(server, None)
+                .await
+                .with_context(|| format!("connection {number}"))
+        });
+        if opening.len() == OPENING_MAX || number + 1 == args.connections {
+            while let Some(client) = opening.join_next().await {
+                clients.push(client??);
+            }
+        }
     }
     if args.call == Call::Query {
         // Ten instances in each service, as a list usually has.
-        for (number, client) in (0..10).zip(&clients) {
+        for (number, client) in (0..10).zip(&mut clients) {
             for service in 0..args.services {
-                client.call_raw(Call::Register.frame(&run, number, service)).await?;
+                client.call(&Call::Register.frame(&run, number, service)).await?;
             }
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -129,13 +126,11 @@ async fn main() -> Result<()> {
     let load = Arc::new(Load::default());
     let started = now();
     let mut drivers = Vec::new();
-    for (number, client) in (0..).zip(&clients) {
-        let frames: Arc<[Bytes]> = (0..args.services)
+    for (number, client) in (0..).zip(clients) {
+        let frames = (0..args.services)
             .map(|service| args.call.frame(&run, number, service))
             .collect();
-        for lane in 0..args.in_flight {
-            drivers.push(tokio::spawn(drive(client.clone(), frames.clone(), lane, load.clone())));
-        }
+        drivers.push(tokio::spawn(drive(client, frames, args.in_flight, load.clone())));
     }
     tokio::time::sleep(Duration::from_secs(args.seconds)).await;
     load.over.store(true, Ordering::Relaxed);
@@ -148,17 +143,30 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn drive(client: Arc<GrpcClient>, frames: Arc<[Bytes]>, lane: u32, load: Arc<Load>) -> Result<Histogram<u64>> {
+async fn drive(mut client: Client, frames: Vec<Bytes>, in_flight: u32, load: Arc<Load>) -> Result<Histogram<u64>> {
     let mut delays = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
-    let mut next = lane as usize;
-    while !load.over.load(Ordering::Relaxed) {
-        let frame = frames[next % frames.len()].clone();
-        next += 1;
-        let sent = now();
-        let (_, answer) = client.call_raw(frame).await?;
+    let mut frames = frames.iter().cycle();
+    let mut under_way = Vec::new();
+    let mut ask = |client: &mut Client, under_way: &mut Vec<_>| {
+        let frame = frames.next().context("no requests")?;
+        under_way.push((client.ask(frame)?, now()));
+        anyhow::Ok(())
+    };
+    for _ in 0..in_flight {
+        ask(&mut client, &mut under_way)?;
+    }
+    while !under_way.is_empty() {
+        let Event::Answered { request, ok } = client.next().await? else {
+            continue;
+        };
+        let place = under_way.iter().position(|(asked, _)| *asked == request);
+        let (_, sent) = under_way.swap_remove(place.context("an answer to nothing")?);
         delays.record(sent.elapsed().as_micros().max(1) as u64)?;
-        if answer["resultCode"] != 200 {
+        if !ok {
             load.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        if !load.over.load(Ordering::Relaxed) {
+            ask(&mut client, &mut under_way)?;
         }
     }
     Ok(delays)

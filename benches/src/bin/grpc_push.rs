@@ -14,13 +14,18 @@
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use hdrhistogram::Histogram;
+use muster_benches::grpc::{self, Client, Event};
 use muster_benches::push::{fresh_service, now};
 use muster_benches::usage::Usage;
-use muster_testkit::{GrpcClient, encode};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+
+/// Connections opened at once.
+const OPENING_MAX: usize = 64;
+/// As often as SDKs check a connection that has nothing to say.
+const HEALTH_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Parser)]
 struct Args {
@@ -51,37 +56,26 @@ struct Told {
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
-    for server in &args.servers {
-        ensure!(
-            server.ip().is_loopback(),
-            "{server} is not on loopback: load goes to this machine only"
-        );
-    }
     let service = fresh_service("push");
-    let publisher = GrpcClient::connect(&args.servers[0].to_string()).await?;
-    change(&publisher, &service, 0).await?;
+    let mut publisher = Client::connect(args.servers[0], None).await?;
+    change(&mut publisher, &service, 0).await?;
     let idle = Usage::of(&args.pids)?;
     let (told, mut heard) = mpsc::unbounded_channel();
+    let mut opening = tokio::task::JoinSet::new();
     for number in 0..args.subscribers {
         let place = number as usize % args.servers.len();
-        let mut client = GrpcClient::connect(&args.servers[place].to_string())
-            .await
-            .with_context(|| format!("subscriber {number}"))?;
-        client.subscribe(&service).await?;
-        let told = told.clone();
-        tokio::spawn(async move {
-            while let Ok(push) = client.next(Duration::from_secs(3_600)).await {
-                let n = push.json["serviceInfo"]["hosts"][0]["metadata"]["n"]
-                    .as_str()
-                    .and_then(|n| n.parse().ok());
-                let at = push.received.into_std();
-                if let Some(n) = n
-                    && told.send(Told { place, n, at }).is_err()
-                {
-                    return;
-                }
-            }
+        let (server, subscribe, told) = (args.servers[place], grpc::subscribe_request(&service), told.clone());
+        opening.spawn(async move {
+            let mut client = Client::connect(server, None).await?;
+            client.call(&subscribe).await?;
+            tokio::spawn(listen(client, place, told));
+            anyhow::Ok(())
         });
+        if opening.len() == OPENING_MAX || number + 1 == args.subscribers {
+            while let Some(opened) = opening.join_next().await {
+                opened?.with_context(|| format!("about subscriber {number}"))?;
+            }
+        }
     }
     // What a subscription is told first is over before the clock starts.
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -93,7 +87,7 @@ async fn main() -> Result<()> {
     let mut missed = 0;
     for n in 1..=args.changes {
         let sent = now();
-        change(&publisher, &service, n).await?;
+        change(&mut publisher, &service, n).await?;
         let mut waiting = args.subscribers;
         let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
         while waiting > 0 {
@@ -118,20 +112,38 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn change(publisher: &GrpcClient, service: &str, n: u64) -> Result<()> {
-    let frame = encode(
-        "InstanceRequest",
-        json!({
-            "headers": {}, "namespace": "public", "serviceName": service, "groupName": "DEFAULT_GROUP",
-            "type": "registerInstance", "module": "naming",
-            "instance": {"ip": "10.9.8.7", "port": 80, "weight": 1.0, "healthy": true, "enabled": true, "ephemeral": true,
-                "clusterName": "DEFAULT", "metadata": {"n": n.to_string()}},
-        })
-        .to_string(),
-    );
-    let (_, answer) = publisher.call_raw(frame).await?;
-    ensure!(answer["resultCode"] == 200, "{answer}");
-    Ok(())
+/// Acknowledges what the server tells, says what it was, and lives as SDKs do.
+async fn listen(mut client: Client, place: usize, told: mpsc::UnboundedSender<Told>) -> Result<()> {
+    let health = grpc::health_request();
+    let mut quiet = tokio::time::interval(HEALTH_EVERY);
+    quiet.reset();
+    loop {
+        let message = tokio::select! {
+            event = client.next() => match event? {
+                Event::Told(message) => message,
+                Event::Answered { .. } => continue,
+            },
+            _ = quiet.tick() => {
+                client.ask(&health)?;
+                client.flush().await?;
+                continue;
+            }
+        };
+        let at = now();
+        if let Some(ack) = grpc::push_ack(&message) {
+            client.answer(&ack);
+        }
+        if let Some(n) = grpc::text_of(&message, "n").and_then(|n| n.parse().ok())
+            && told.send(Told { place, n, at }).is_err()
+        {
+            return Ok(());
+        }
+    }
+}
+
+async fn change(publisher: &mut Client, service: &str, n: u64) -> Result<()> {
+    let request = grpc::register_request(service, "10.9.8.7", 80, &json!({"n": n.to_string()}));
+    publisher.call(&request).await
 }
 
 fn print(

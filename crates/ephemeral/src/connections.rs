@@ -5,6 +5,7 @@ use crate::answers::Error;
 use crate::held::{Departure, Parting};
 use muster_model::{ConnectionId, Instance, InstanceKey, Kind, ServiceKey};
 use muster_runtime::TaskKind;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -121,6 +122,15 @@ impl Ephemeral {
         } else {
             Parting::Release
         }
+    }
+
+    /// Connections of this node of whose instances somebody newer has registered one since this was last asked, be it over
+    /// another connection, at another node or by beats; waits until there are some. For one who asks.
+    ///
+    /// Each may be one that its client has left behind, broken and not known to be, so it is to be asked whether it lives:
+    /// while it counts as living it takes its instances back when the newer registration ends.
+    pub async fn overtaken(&self) -> HashSet<ConnectionId> {
+        self.node.store.overtaken.next().await
     }
 
     /// What the connection publishes, by service, as it published it; in no order.

@@ -190,6 +190,7 @@ impl Store {
             self.holds.remove_earlier(record.hash, connection);
             if let Some(earlier) = newest {
                 self.holds.push_earlier(record.hash, earlier);
+                self.overtaken.note(earlier);
             }
             record.lease.set_connection(Some(connection));
         }

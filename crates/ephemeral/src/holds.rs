@@ -329,7 +329,9 @@ mod tests {
     fn whoever_was_let_in_before_the_end_is_waited_for_and_nobody_is_let_in_after() {
         let holds = Holds::new(2);
         let first = holds.turn(ONE).unwrap();
-        let last = holds.mark_ended(ONE).expect("it has published nothing yet, and may be about to");
+        let last = holds
+            .mark_ended(ONE)
+            .expect("it has published nothing yet, and may be about to");
         assert!(Arc::ptr_eq(&first, &last));
         assert!(holds.has_ended(ONE) && holds.turn(ONE).is_none());
         assert!(holds.take_all(ONE).is_empty() && holds.is_empty());

@@ -43,6 +43,7 @@ mod merge;
 mod metrics;
 mod moment;
 mod node;
+mod overtaken;
 mod peers;
 mod record;
 mod repair;

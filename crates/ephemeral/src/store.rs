@@ -6,6 +6,7 @@ use crate::leaf::{LEAVES, Leaf, leaf_of, minute_of};
 use crate::lease::{Due, Lease, timings};
 use crate::listing::Listings;
 use crate::moment::Moment;
+use crate::overtaken::Overtaken;
 use crate::record::{Body, Gone, Holder, Phase, Record, State, Version, key_hash};
 use crate::room::{Promise, Room};
 use muster_membership::View;
@@ -52,6 +53,7 @@ pub(crate) struct Store {
     leaves: Box<[Mutex<Leaf>]>,
     pub(crate) listings: Listings,
     pub(crate) holds: Holds,
+    pub(crate) overtaken: Overtaken,
     /// Counts changes, for whoever writes copies.
     writes: AtomicU64,
 }
@@ -67,6 +69,7 @@ impl Store {
             leaves: (0..LEAVES).map(|_| Mutex::default()).collect(),
             listings: Listings::default(),
             holds: Holds::new(instances_max),
+            overtaken: Overtaken::default(),
             writes: AtomicU64::new(0),
         }
     }
@@ -457,6 +460,13 @@ impl Store {
             (earlier, Body::Listed(instance)) => {
                 record.lease.set_timings(timings(instance, state.held_by.is_some()));
                 record.lease.set_held(state.held_by.is_some());
+                let here = self.here();
+                if let Some(connection) = record.lease.connection()
+                    && before.held_by == here
+                    && state.held_by != here
+                {
+                    self.overtaken.note(connection);
+                }
                 if earlier.is_none() {
                     self.room.listed_again();
                 }

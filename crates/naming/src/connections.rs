@@ -5,6 +5,7 @@ use crate::rules;
 use crate::{Context, Error, Naming, ServiceNews};
 use muster_ephemeral::Ending;
 use muster_model::{ConnectionId, Instance, InstanceKey, Kind, ServiceKey};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 impl Naming {
@@ -69,6 +70,15 @@ impl Naming {
     pub fn connection_left(&self, connection: ConnectionId) {
         self.subscribers().end(connection);
         self.stores().ephemeral.leave(connection);
+    }
+
+    /// Connections of this node of whose instances somebody newer has registered one since this was last asked; waits until
+    /// there are some. For the one door that holds connections.
+    ///
+    /// Mostly it is the same client over a new connection, and the old one is broken without a word. Ask each at once
+    /// whether it lives: while it counts as living, it brings its instances back when the new one ends.
+    pub async fn overtaken_connections(&self) -> HashSet<ConnectionId> {
+        self.stores().ephemeral.overtaken().await
     }
 
     /// Ends the connection's subscription to a service; says whether there was one.

@@ -34,6 +34,7 @@ pub(crate) trait EphemeralStore: Send + Sync + 'static {
     fn end(&self, connection: ConnectionId, ending: Ending);
     /// As its end, of a connection that goes on and may publish again.
     fn leave(&self, connection: ConnectionId);
+    fn overtaken(&self) -> Pin<Box<dyn Future<Output = HashSet<ConnectionId>> + Send + '_>>;
     fn published_by(&self, connection: ConnectionId) -> Vec<(ServiceKey, Vec<Arc<Instance>>)>;
     fn instance(&self, service: &ServiceKey, key: &InstanceKey) -> Option<Arc<Instance>>;
     fn instances(&self, service: &ServiceKey) -> Vec<Arc<Instance>>;
@@ -156,6 +157,10 @@ impl EphemeralStore for Ephemeral {
 
     fn leave(&self, connection: ConnectionId) {
         self.leave(connection);
+    }
+
+    fn overtaken(&self) -> Pin<Box<dyn Future<Output = HashSet<ConnectionId>> + Send + '_>> {
+        Box::pin(self.overtaken())
     }
 
     fn published_by(&self, connection: ConnectionId) -> Vec<(ServiceKey, Vec<Arc<Instance>>)> {

@@ -223,6 +223,7 @@ impl Connection {
             .last_active()
             .saturating_duration_since(self.opened)
             .as_millis();
+        let labels = setup.said.labels.iter();
         Some(ConnectionInfo {
             id: self.id,
             name: self.name.clone().into(),
@@ -230,7 +231,9 @@ impl Connection {
             client_ip: setup.client_ip.clone().into(),
             version: setup.said.client_version.clone(),
             app: setup.said.app().to_owned(),
-            labels: setup.said.labels.clone(),
+            labels: labels
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
             since_ms: self.since_ms,
             last_active_ms: self.since_ms + active_ms as u64,
         })
@@ -257,6 +260,8 @@ impl Connection {
             "this connection has as many streams as it may",
         ))?;
         let outbox = Arc::new(Outbox::new(self.queued.clone()));
+        // Nearly all clients have one stream.
+        state.outboxes.reserve_exact(1);
         state.outboxes.push((number, outbox.clone()));
         Ok((number, outbox))
     }
@@ -374,12 +379,25 @@ impl Connection {
                 None
             }
             Due::Detect => {
-                self.tell(ClientDetectionRequest::TYPE, |request_id| {
-                    ClientDetectionRequest { request_id }.encode()
-                });
+                self.detect();
                 None
             }
         }
+    }
+
+    /// Somebody newer publishes what this publishes: most likely its own client, which has left it behind broken. Asks
+    /// whether it lives.
+    pub(super) fn overtaken(&self) {
+        let due = self.state.lock().life.doubt(self.clock.now());
+        if due == Due::Detect {
+            self.detect();
+        }
+    }
+
+    fn detect(&self) {
+        self.tell(ClientDetectionRequest::TYPE, |request_id| {
+            ClientDetectionRequest { request_id }.encode()
+        });
     }
 
     /// Sends a request to each client of the connection; whoever answers makes it live.

@@ -215,6 +215,22 @@ impl Hall {
         now.saturating_duration_since(*since.get_or_insert(now)) >= UNREADY
     }
 
+    /// Connections whose clients may have left them behind, once there are some. Never, before the door is open.
+    pub(super) async fn overtaken(&self) -> Vec<Arc<Connection>> {
+        let Some(behind) = self.behind.get() else {
+            return std::future::pending().await;
+        };
+        let overtaken = behind.naming.overtaken_connections().await;
+        overtaken.into_iter().filter_map(|id| self.get(id)).collect()
+    }
+
+    pub(super) async fn doubt(&self, overtaken: &[Arc<Connection>]) {
+        for some in overtaken.chunks(LOOKS_PER_TURN) {
+            some.iter().for_each(|connection| connection.overtaken());
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Looks at every connection once, and ends those that are not to go on.
     pub(super) async fn look(&self, close_within: Duration) {
         let now = self.clock.now();

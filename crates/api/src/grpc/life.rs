@@ -147,6 +147,8 @@ impl Life {
         }
         self.opened = self.opened.wrapping_add(1);
         let number = StreamNo(self.opened);
+        // Nearly all clients have one stream.
+        self.slots.reserve_exact(1);
         self.slots.push(Slot {
             number,
             opened: now,
@@ -224,6 +226,15 @@ impl Life {
     pub(super) fn late(&self, now: Instant) -> Option<StreamNo> {
         let late = |slot: &&Slot| slot.setup.is_none() && now.saturating_duration_since(slot.opened) >= SETUP;
         self.slots.iter().find(late).map(|slot| slot.number)
+    }
+
+    /// There is reason to think that it is dead: what is due now.
+    pub(super) fn doubt(&mut self, now: Instant) -> Due {
+        if !self.is_registered() || self.asked.is_some() {
+            return Due::Nothing;
+        }
+        self.asked = Some(now);
+        Due::Detect
     }
 
     /// What is due where the node serves no more: its clients are asked to go, and then ended.

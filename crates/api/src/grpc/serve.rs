@@ -84,6 +84,8 @@ async fn keep(hall: Arc<Hall>, shutdown: Shutdown) {
         tokio::select! {
             () = shutdown.begun() => return,
             _ = ticks.tick() => hall.look(CLOSE_WITHIN).await,
+            // Begun anew with every look, so that it hears of the door's opening.
+            overtaken = hall.overtaken() => hall.doubt(&overtaken).await,
         }
     }
 }

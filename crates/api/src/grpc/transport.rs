@@ -62,8 +62,10 @@ pub(super) async fn serve(hall: Arc<Hall>, socket: TcpStream, mut entered: Enter
     // Answers and pushes are one small write each; waiting to fill a packet would only add 40 ms.
     let _ = socket.set_nodelay(true);
     let connection = entered.connection.clone();
+    // On the heap, as it is over soon and this future is kept for as long as the transport.
+    let accepting = Box::pin(tls::accept(hall.config.tls.as_ref(), socket));
     let accepted = tokio::select! {
-        accepted = tls::accept(hall.config.tls.as_ref(), socket) => accepted,
+        accepted = accepting => accepted,
         _ = poll_fn(|context| connection.poll_exit(context)) => return,
     };
     let socket = match accepted {

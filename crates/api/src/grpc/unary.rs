@@ -16,8 +16,11 @@ use muster_wire::grpc::{ERROR_RESPONSE, HealthCheckResponse, Payload, ServerChec
 use prost::Message as _;
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
+use tokio::time::error::Elapsed;
 
 /// How long a message may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(30);
@@ -41,7 +44,7 @@ mod code {
 pub(super) async fn answer(hall: &Arc<Hall>, connection: &Arc<Connection>, body: Incoming) -> Response<Reply> {
     let received = hall.clock.now();
     let mut reader = Reader::new(body, hall.config.message_bytes_max, connection.partial.clone());
-    let message = match tokio::time::timeout(ARRIVAL, poll_fn(|context| reader.poll_next(context))).await {
+    let message = match within(ARRIVAL, poll_fn(|context| reader.poll_next(context))).await {
         Ok(Some(Ok(message))) => message,
         Ok(Some(Err(error))) => return Reply::refused(error.status()),
         Ok(None) => return Reply::refused(ReadError::Cut.status()),
@@ -152,7 +155,7 @@ async fn handled(
         received_ms: hall.clock.wall_ms(),
     };
     let handling = contained(messages::answer(&call, name));
-    match tokio::time::timeout(hall.config.write_timeout + WRITE_GRACE, handling).await {
+    match within(hall.config.write_timeout + WRITE_GRACE, handling).await {
         Ok(Ok(Some(answer))) => answer,
         Ok(Ok(None)) => no_handler(),
         Ok(Err(Panicked)) => {
@@ -165,6 +168,15 @@ async fn handled(
             &format!("outcome unknown: no answer within {:?}", hall.config.write_timeout),
         ),
     }
+}
+
+/// Most of a call is there or done at once; only what is not gets a timer.
+async fn within<F: Future>(limit: Duration, task: F) -> Result<F::Output, Elapsed> {
+    let mut task = pin!(task);
+    if let Poll::Ready(output) = poll_fn(|context| Poll::Ready(task.as_mut().poll(context))).await {
+        return Ok(output);
+    }
+    tokio::time::timeout(limit, task).await
 }
 
 fn no_handler() -> Answer {

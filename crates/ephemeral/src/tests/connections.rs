@@ -573,6 +573,29 @@ async fn what_somebody_newer_publishes_is_not_deregistered_by_who_published_it_b
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_named_when_somebody_newer_registers_what_it_publishes_and_not_otherwise() {
+    let network = Network::new();
+    let nodes = ready_cluster(&network, 2).await;
+    let s = service("a");
+    let named = async || tokio::time::timeout(Duration::from_secs(1), nodes[0].store.overtaken()).await;
+    nodes[0].publish(ONE, &s, &[1, 2]);
+    nodes[0].publish(ONE, &s, &[1]);
+    millis(20).await;
+    nodes[1].store.edit(&s, &key(1), InstanceEdit::default()).unwrap();
+    nodes[1].publish(TWO, &s, &[3]);
+    assert!(named().await.is_err());
+    nodes[1].publish(TWO, &s, &[1, 3]);
+    assert_eq!(named().await, Ok([ONE].into()), "by a connection elsewhere");
+    nodes[0].publish(TWO, &s, &[1]);
+    assert_eq!(named().await, Ok([ONE].into()), "by one of this node");
+    nodes[0].store.register(&s, instance(1)).unwrap();
+    assert_eq!(named().await, Ok([TWO].into()), "by a client that beats");
+    nodes[0].store.end(ONE);
+    nodes[0].store.end(TWO);
+    assert!(named().await.is_err());
+}
+
 /// Who edits it has not heard that its connection has ended.
 #[tokio::test(start_paused = true)]
 async fn an_edit_of_what_has_ended_meanwhile_does_not_bring_it_back() {

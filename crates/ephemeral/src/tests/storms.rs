@@ -308,8 +308,17 @@ impl World {
             Act::Publish { place, ports, .. } => {
                 let left_out = &self.published[*place as usize] - ports;
                 gone = self.take_away(*place, &left_out);
+                let node = *place as usize % NODES;
                 for port in ports {
-                    self.model.owners.insert(*port, (*place, Instant::now()));
+                    let owner = self.model.owners.get(port).map(|(owner, _)| *owner);
+                    let heard =
+                        owner.is_some_and(|owner| owner as usize % NODES == node || self.model.knows(node, *port));
+                    // Saying the same again is no newer registration for who has not heard of another one meanwhile.
+                    if self.published[*place as usize].contains(port) && !heard {
+                        self.model.disown(*port);
+                    } else {
+                        self.model.owners.insert(*port, (*place, Instant::now()));
+                    }
                 }
             }
             Act::Withdraw { place, named } => {

@@ -10,12 +10,16 @@ use muster_model::{
 use muster_runtime::HybridClock;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 pub struct MemoryEphemeral {
     hybrid: HybridClock,
     changes: Arc<dyn ChangeSink>,
     state: Mutex<State>,
+    overtaken: Notify,
 }
 
 struct State {
@@ -24,6 +28,7 @@ struct State {
     published: BTreeMap<ConnectionId, BTreeMap<ServiceKey, Vec<Arc<Instance>>>>,
     /// The newest connection that published a key, unless it was registered otherwise since.
     owners: HashMap<(ServiceKey, InstanceKey), ConnectionId>,
+    overtaken: HashSet<ConnectionId>,
     loading: Loading,
     rules: Rules,
     instances_max: usize,
@@ -34,11 +39,13 @@ impl MemoryEphemeral {
         Self {
             hybrid,
             changes,
+            overtaken: Notify::new(),
             state: Mutex::new(State {
                 services: BTreeMap::new(),
                 deregistered: HashSet::new(),
                 published: BTreeMap::new(),
                 owners: HashMap::new(),
+                overtaken: HashSet::new(),
                 loading: Loading::Ready,
                 rules: Rules { expiry: true },
                 instances_max: usize::MAX,
@@ -139,7 +146,12 @@ impl EphemeralStore for MemoryEphemeral {
             Some(instances_max) => Err(Error::Full { instances_max }),
             None => {
                 let place = (service.clone(), instance.key.clone());
-                self.state.lock().owners.remove(&place);
+                let mut state = self.state.lock();
+                if let Some(earlier) = state.owners.remove(&place) {
+                    state.overtaken.insert(earlier);
+                    self.overtaken.notify_one();
+                }
+                drop(state);
                 Ok(self.put(service, instance))
             }
         }
@@ -151,7 +163,9 @@ impl EphemeralStore for MemoryEphemeral {
             instance.kind = Kind::Ephemeral;
             let place = (service.clone(), instance.key.clone());
             self.register(service, instance)?;
-            self.state.lock().owners.insert(place, connection);
+            let mut state = self.state.lock();
+            state.owners.insert(place, connection);
+            state.overtaken.remove(&connection);
         }
         let kept: HashSet<InstanceKey> = instances.iter().map(|instance| instance.key.clone()).collect();
         let list = instances.into_iter().map(Arc::new).collect();
@@ -187,6 +201,18 @@ impl EphemeralStore for MemoryEphemeral {
             let keys = instances.iter().map(|instance| instance.key.clone()).collect();
             self.release(connection, &service, keys);
         }
+    }
+
+    fn overtaken(&self) -> Pin<Box<dyn Future<Output = HashSet<ConnectionId>> + Send + '_>> {
+        Box::pin(async {
+            loop {
+                let taken = std::mem::take(&mut self.state.lock().overtaken);
+                if !taken.is_empty() {
+                    return taken;
+                }
+                self.overtaken.notified().await;
+            }
+        })
     }
 
     fn published_by(&self, connection: ConnectionId) -> Vec<(ServiceKey, Vec<Arc<Instance>>)> {

@@ -78,6 +78,16 @@ async fn a_connection_that_leaves_naming_takes_all_with_it_and_may_come_back() {
 }
 
 #[tokio::test]
+async fn who_is_overtaken_by_a_newer_registration_is_named_to_the_door() {
+    let bed = Testbed::start();
+    let (s, context) = (service("s"), bed.context());
+    for connection in [ONE, ONE, TWO] {
+        bed.naming.publish(&context, connection, &s, list(&["h:1"])).unwrap();
+    }
+    assert_eq!(bed.naming.overtaken_connections().await, [ONE].into());
+}
+
+#[tokio::test]
 async fn a_list_is_held_to_the_rules_of_a_registration_and_refused_as_a_whole() {
     let bed = Testbed::start();
     let (s, context) = (service("s"), bed.context());

@@ -1,7 +1,7 @@
 //! What a client sends back to a request of the server's.
 
 use super::Unreadable;
-use crate::loose::LooseText;
+use super::scalar::Scalar;
 use serde::Deserialize;
 
 /// Any response of a client. Its type does not matter: Java answers a fuzzy watch's sync with another class's response.
@@ -20,15 +20,15 @@ impl Ack {
     /// [`Unreadable`]: not a JSON object, or codes that are no numbers.
     pub fn decode(body: &[u8]) -> Result<Self, Unreadable> {
         #[derive(Deserialize, Default)]
-        #[serde(rename_all = "camelCase", default)]
-        struct Json {
-            request_id: LooseText,
-            result_code: LooseText,
-            error_code: LooseText,
-            message: LooseText,
+        #[serde(rename_all = "camelCase", default, bound(deserialize = "'de: 'a"))]
+        struct Json<'a> {
+            request_id: Scalar<'a>,
+            result_code: Scalar<'a>,
+            error_code: Scalar<'a>,
+            message: Scalar<'a>,
         }
-        let json: Json = Unreadable::parse(body)?;
-        let code = |text: &LooseText| match text.nonblank() {
+        let json: Json<'_> = Unreadable::parse(body)?;
+        let code = |text: &Scalar<'_>| match text.nonblank() {
             None => Ok(None),
             Some(text) => text
                 .parse::<i32>()
@@ -37,10 +37,10 @@ impl Ack {
         };
         let error_code = code(&json.error_code)?.unwrap_or(0);
         Ok(Self {
-            request_id: json.request_id.0.unwrap_or_default(),
+            request_id: json.request_id.text().unwrap_or_default().into_owned(),
             result_code: code(&json.result_code)?.unwrap_or(if error_code == 0 { 200 } else { 500 }),
             error_code,
-            message: json.message.0.unwrap_or_default(),
+            message: json.message.text().unwrap_or_default().into_owned(),
         })
     }
 

@@ -4,6 +4,7 @@ use super::response::{Codes, NoMembers, Response, json};
 use bytes::Bytes;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use std::sync::LazyLock;
 
 /// The answer to a `ServerCheckRequest`, the first call of most clients.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -30,7 +31,9 @@ impl HealthCheckResponse {
     pub const TYPE: &'static str = "HealthCheckResponse";
 
     pub fn encode(&self) -> Bytes {
-        Response::of(Codes::OK, None, NoMembers {})
+        /// Worded once: every client asks every five seconds.
+        static WORDED: LazyLock<Bytes> = LazyLock::new(|| Response::of(Codes::OK, None, NoMembers {}));
+        WORDED.clone()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Unreadable;
 use super::naming_request::RequestError;
 use super::response::{Codes, NoMembers, Response, json};
-use super::scalar::flag;
+use super::scalar::Scalar;
 use crate::Refusal;
 use crate::loose::LooseText;
 use bytes::Bytes;
@@ -143,20 +143,20 @@ impl FuzzyWatchRequest {
     /// [`RequestError`].
     pub fn decode(body: &[u8]) -> Result<Self, RequestError> {
         #[derive(serde::Deserialize, Default)]
-        #[serde(rename_all = "camelCase", default)]
-        struct Json {
-            group_key_pattern: LooseText,
+        #[serde(rename_all = "camelCase", default, bound(deserialize = "'de: 'a"))]
+        struct Json<'a> {
+            group_key_pattern: Scalar<'a>,
             received_group_keys: Received,
-            watch_type: LooseText,
-            initializing: LooseText,
+            watch_type: Scalar<'a>,
+            initializing: Scalar<'a>,
         }
-        let json: Json = Unreadable::parse(body)?;
+        let json: Json<'_> = Unreadable::parse(body)?;
         let pattern = json.group_key_pattern.nonblank();
-        let pattern = FuzzyPattern::parse(pattern.ok_or(Refusal::Required("groupKeyPattern"))?)?;
-        let act = match json.watch_type.0.as_deref() {
+        let pattern = FuzzyPattern::parse(&pattern.ok_or(Refusal::Required("groupKeyPattern"))?)?;
+        let act = match json.watch_type.text().as_deref() {
             Some("WATCH") => FuzzyAct::Watch {
                 received: json.received_group_keys.0,
-                initializing: flag(&json.initializing)?.unwrap_or(false),
+                initializing: json.initializing.flag()?.unwrap_or(false),
             },
             Some("CANCEL_WATCH") => FuzzyAct::Cancel,
             other => {

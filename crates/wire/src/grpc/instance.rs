@@ -1,6 +1,6 @@
 //! An instance as clients send it.
 
-use super::scalar::{flag, int, number};
+use super::scalar::Scalar;
 use crate::instance_form::parse_cluster;
 use crate::loose::LooseText;
 use crate::{Refusal, host_of};
@@ -22,43 +22,43 @@ const NOWHERE: &str = "0.0.0.0";
 /// What is read of an instance. Derived members (`instanceHeartBeatInterval`, …), the id and the service's name, which
 /// clients leave empty or write as they like, are not looked at.
 #[derive(Debug, Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct InstanceJson {
-    ip: LooseText,
-    port: LooseText,
-    weight: LooseText,
-    healthy: LooseText,
-    enabled: LooseText,
-    cluster_name: LooseText,
+#[serde(rename_all = "camelCase", default, bound(deserialize = "'de: 'a"))]
+pub(super) struct InstanceJson<'a> {
+    ip: Scalar<'a>,
+    port: Scalar<'a>,
+    weight: Scalar<'a>,
+    healthy: Scalar<'a>,
+    enabled: Scalar<'a>,
+    cluster_name: Scalar<'a>,
     metadata: Pairs,
 }
 
-impl InstanceJson {
+impl InstanceJson<'_> {
     pub(super) fn instance(self, kind: Kind) -> Result<Instance, Refusal> {
-        let host = host_of(self.ip.nonblank().ok_or(Refusal::Required("ip"))?)?;
+        let host = host_of(&self.ip.nonblank().ok_or(Refusal::Required("ip"))?)?;
         let mut instance = Instance::new(InstanceKey::new(host, self.port()?), kind);
         if let Some(name) = self.cluster_name.nonblank() {
-            instance.cluster = parse_cluster(name)?;
+            instance.cluster = parse_cluster(&name)?;
         } else {
             instance.cluster = ClusterName::default_cluster();
         }
-        if let Some(weight) = number(&self.weight)? {
+        if let Some(weight) = self.weight.number()? {
             instance.weight = Weight::new(weight).map_err(|_| Refusal::Weight)?;
         }
-        instance.healthy = flag(&self.healthy)?.unwrap_or(true);
-        instance.enabled = flag(&self.enabled)?.unwrap_or(true);
+        instance.healthy = self.healthy.flag()?.unwrap_or(true);
+        instance.enabled = self.enabled.flag()?.unwrap_or(true);
         instance.metadata = self.metadata.metadata()?;
         Ok(instance)
     }
 
     /// The address alone: what a deregistration needs. Go sends weight 0 and false flags with it.
     pub(super) fn key(&self) -> Result<InstanceKey, Refusal> {
-        let host = host_of(self.ip.nonblank().unwrap_or(NOWHERE))?;
+        let host = host_of(self.ip.nonblank().as_deref().unwrap_or(NOWHERE))?;
         Ok(InstanceKey::new(host, self.port()?))
     }
 
     fn port(&self) -> Result<u16, Refusal> {
-        u16::try_from(int(&self.port)?.unwrap_or(0)).map_err(|_| Refusal::Port)
+        u16::try_from(self.port.int()?.unwrap_or(0)).map_err(|_| Refusal::Port)
     }
 }
 
@@ -119,19 +119,19 @@ impl<'de> Deserialize<'de> for Pairs {
 
 /// A batch; `None` where the member is absent or `null`.
 #[derive(Debug, Default)]
-pub(super) struct Batch(pub(super) Option<Vec<InstanceJson>>);
+pub(super) struct Batch<'a>(pub(super) Option<Vec<InstanceJson<'a>>>);
 
-impl<'de> Deserialize<'de> for Batch {
+impl<'de: 'a, 'a> Deserialize<'de> for Batch<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Items;
         impl<'de> Visitor<'de> for Items {
-            type Value = Batch;
+            type Value = Batch<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "a list of at most {BATCH_INSTANCES_MAX} instances")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Batch, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Batch<'de>, A::Error> {
                 let mut kept = Vec::new();
                 while let Some(item) = items.next_element()? {
                     if kept.len() == BATCH_INSTANCES_MAX {
@@ -142,7 +142,7 @@ impl<'de> Deserialize<'de> for Batch {
                 Ok(Batch(Some(kept)))
             }
 
-            fn visit_unit<E: Error>(self) -> Result<Batch, E> {
+            fn visit_unit<E: Error>(self) -> Result<Batch<'de>, E> {
                 Ok(Batch(None))
             }
         }

@@ -2,11 +2,11 @@
 
 use super::Unreadable;
 use super::instance::{Batch, InstanceJson, nowhere};
-use super::scalar::{flag, int};
-use crate::loose::LooseText;
+use super::scalar::Scalar;
 use crate::{Refusal, check_cluster_filter, service_of_parts};
 use muster_model::{GroupName, Instance, InstanceKey, Kind, NamespaceId, ServiceKey};
 use serde::Deserialize;
+use std::borrow::Cow;
 
 /// What is kept and echoed of a cluster filter, in bytes. A hundred of the longest names.
 const CLUSTERS_BYTES_MAX: usize = 8_192;
@@ -32,23 +32,23 @@ impl From<Refusal> for RequestError {
 }
 
 /// What all requests begin with.
-fn namespace(text: &LooseText) -> Result<NamespaceId, Refusal> {
-    Ok(text.nonblank().map_or(Ok(NamespaceId::public()), NamespaceId::parse)?)
+fn namespace(text: &Scalar<'_>) -> Result<NamespaceId, Refusal> {
+    let parse = |text: Cow<'_, str>| NamespaceId::parse(&text);
+    Ok(text.nonblank().map_or_else(|| Ok(NamespaceId::public()), parse)?)
 }
 
-fn group(text: &LooseText) -> Result<GroupName, Refusal> {
-    Ok(text
-        .nonblank()
-        .map_or(Ok(GroupName::default_group()), GroupName::parse)?)
+fn group(text: &Scalar<'_>) -> Result<GroupName, Refusal> {
+    let parse = |text: Cow<'_, str>| GroupName::parse(&text);
+    Ok(text.nonblank().map_or_else(|| Ok(GroupName::default_group()), parse)?)
 }
 
-fn service(names: (&LooseText, &LooseText, &LooseText)) -> Result<ServiceKey, Refusal> {
+fn service(names: (&Scalar<'_>, &Scalar<'_>, &Scalar<'_>)) -> Result<ServiceKey, Refusal> {
     let name = names.2.nonblank().ok_or(Refusal::Required("serviceName"))?;
-    service_of_parts(namespace(names.0)?, group(names.1)?, name)
+    service_of_parts(namespace(names.0)?, group(names.1)?, &name)
 }
 
-fn clusters(text: LooseText) -> Result<Box<str>, Refusal> {
-    let clusters = text.0.unwrap_or_default();
+fn clusters(text: &Scalar<'_>) -> Result<Box<str>, Refusal> {
+    let clusters = text.text().unwrap_or_default();
     if clusters.len() > CLUSTERS_BYTES_MAX {
         return Err(Refusal::TooLong {
             name: "cluster",
@@ -95,17 +95,17 @@ impl InstanceRequest {
     /// [`RequestError`].
     pub fn decode(body: &[u8], kind: Kind) -> Result<Self, RequestError> {
         #[derive(Deserialize, Default)]
-        #[serde(rename_all = "camelCase", default)]
-        struct Json {
-            namespace: LooseText,
-            service_name: LooseText,
-            group_name: LooseText,
-            r#type: LooseText,
-            instance: Option<InstanceJson>,
+        #[serde(rename_all = "camelCase", default, bound(deserialize = "'de: 'a"))]
+        struct Json<'a> {
+            namespace: Scalar<'a>,
+            service_name: Scalar<'a>,
+            group_name: Scalar<'a>,
+            r#type: Scalar<'a>,
+            instance: Option<InstanceJson<'a>>,
         }
-        let json: Json = Unreadable::parse(body)?;
+        let json: Json<'_> = Unreadable::parse(body)?;
         let service = service((&json.namespace, &json.group_name, &json.service_name))?;
-        let act = match json.r#type.0.as_deref() {
+        let act = match json.r#type.text().as_deref() {
             Some(REGISTER) => {
                 let instance = json.instance.ok_or(Refusal::Required("instance"))?;
                 InstanceAct::Register(Box::new(instance.instance(kind)?))
@@ -137,18 +137,18 @@ impl BatchInstanceRequest {
     /// [`RequestError`].
     pub fn decode(body: &[u8]) -> Result<Self, RequestError> {
         #[derive(Deserialize, Default)]
-        #[serde(rename_all = "camelCase", default)]
-        struct Json {
-            namespace: LooseText,
-            service_name: LooseText,
-            group_name: LooseText,
-            r#type: LooseText,
-            instances: Batch,
+        #[serde(rename_all = "camelCase", default, bound(deserialize = "'de: 'a"))]
+        struct Json<'a> {
+            namespace: Scalar<'a>,
+            service_name: Scalar<'a>,
+            group_name: Scalar<'a>,
+            r#type: Scalar<'a>,
+            instances: Batch<'a>,
         }
-        let json: Json = Unreadable::parse(body)?;
+        let json: Json<'_> = Unreadable::parse(body)?;
         let service = service((&json.namespace, &json.group_name, &json.service_name))?;
-        if json.r#type.0.as_deref() != Some(BATCH_REGISTER) {
-            return Err(unsupported(json.r#type.0.as_deref()));
+        if json.r#type.text().as_deref() != Some(BATCH_REGISTER) {
+            return Err(unsupported(json.r#type.text().as_deref()));
         }
         let instances = json.instances.0.ok_or(Refusal::Required("instances"))?;
         let instances = instances.into_iter().map(|one| one.instance(Kind::Ephemeral));
@@ -173,24 +173,24 @@ impl ServiceQueryRequest {
     /// [`RequestError`].
     pub fn decode(body: &[u8]) -> Result<Self, RequestError> {
         #[derive(Deserialize, Default)]
-        #[serde(rename_all = "camelCase", default)]
-        struct Json {
-            namespace: LooseText,
-            service_name: LooseText,
-            group_name: LooseText,
-            cluster: LooseText,
-            healthy_only: LooseText,
+        #[serde(rename_all = "camelCase", default, bound(deserialize = "'de: 'a"))]
+        struct Json<'a> {
+            namespace: Scalar<'a>,
+            service_name: Scalar<'a>,
+            group_name: Scalar<'a>,
+            cluster: Scalar<'a>,
+            healthy_only: Scalar<'a>,
             /// Python's spelling of it.
-            health_only: LooseText,
+            health_only: Scalar<'a>,
         }
-        let json: Json = Unreadable::parse(body)?;
-        let healthy_only = match flag(&json.healthy_only)? {
+        let json: Json<'_> = Unreadable::parse(body)?;
+        let healthy_only = match json.healthy_only.flag()? {
             Some(healthy_only) => Some(healthy_only),
-            None => flag(&json.health_only)?,
+            None => json.health_only.flag()?,
         };
         Ok(Self {
             service: service((&json.namespace, &json.group_name, &json.service_name))?,
-            clusters: clusters(json.cluster)?,
+            clusters: clusters(&json.cluster)?,
             healthy_only: healthy_only.unwrap_or(false),
         })
     }
@@ -214,17 +214,17 @@ impl ServiceListRequest {
     /// [`RequestError`].
     pub fn decode(body: &[u8]) -> Result<Self, RequestError> {
         #[derive(Deserialize, Default)]
-        #[serde(rename_all = "camelCase", default)]
-        struct Json {
-            namespace: LooseText,
-            group_name: LooseText,
-            page_no: LooseText,
-            page_size: LooseText,
+        #[serde(rename_all = "camelCase", default, bound(deserialize = "'de: 'a"))]
+        struct Json<'a> {
+            namespace: Scalar<'a>,
+            group_name: Scalar<'a>,
+            page_no: Scalar<'a>,
+            page_size: Scalar<'a>,
         }
-        let json: Json = Unreadable::parse(body)?;
+        let json: Json<'_> = Unreadable::parse(body)?;
         // Below 1 is the first page, as in Nacos; of a page of absent size there is nothing to list.
-        let page = i64::from(int(&json.page_no)?.unwrap_or(1)).max(1);
-        let size = i64::from(int(&json.page_size)?.unwrap_or(0)).max(0);
+        let page = i64::from(json.page_no.int()?.unwrap_or(1)).max(1);
+        let size = i64::from(json.page_size.int()?.unwrap_or(0)).max(0);
         Ok(Self {
             namespace: namespace(&json.namespace)?,
             group: group(&json.group_name)?,
@@ -248,19 +248,19 @@ impl SubscribeServiceRequest {
     /// [`RequestError`].
     pub fn decode(body: &[u8]) -> Result<Self, RequestError> {
         #[derive(Deserialize, Default)]
-        #[serde(rename_all = "camelCase", default)]
-        struct Json {
-            namespace: LooseText,
-            service_name: LooseText,
-            group_name: LooseText,
-            clusters: LooseText,
-            subscribe: LooseText,
+        #[serde(rename_all = "camelCase", default, bound(deserialize = "'de: 'a"))]
+        struct Json<'a> {
+            namespace: Scalar<'a>,
+            service_name: Scalar<'a>,
+            group_name: Scalar<'a>,
+            clusters: Scalar<'a>,
+            subscribe: Scalar<'a>,
         }
-        let json: Json = Unreadable::parse(body)?;
+        let json: Json<'_> = Unreadable::parse(body)?;
         Ok(Self {
             service: service((&json.namespace, &json.group_name, &json.service_name))?,
-            clusters: clusters(json.clusters)?,
-            subscribe: flag(&json.subscribe)?.unwrap_or(false),
+            clusters: clusters(&json.clusters)?,
+            subscribe: json.subscribe.flag()?.unwrap_or(false),
         })
     }
 }

@@ -1,9 +1,10 @@
 //! Answers to what clients ask of naming, but for lists of instances.
 
-use super::naming_request::BATCH_REGISTER;
+use super::naming_request::{BATCH_REGISTER, REGISTER};
 use super::response::{Codes, NoMembers, Response};
 use bytes::Bytes;
 use serde::Serialize;
+use std::sync::LazyLock;
 
 pub const INSTANCE_RESPONSE: &str = "InstanceResponse";
 pub const BATCH_INSTANCE_RESPONSE: &str = "BatchInstanceResponse";
@@ -18,6 +19,15 @@ struct Typed<'a> {
 
 /// `InstanceResponse`; `type_name` echoes what was done.
 pub fn instance_response(type_name: &str) -> Bytes {
+    /// The answer to the busiest request, worded once.
+    static REGISTERED: LazyLock<Bytes> = LazyLock::new(|| done(REGISTER));
+    match type_name {
+        REGISTER => REGISTERED.clone(),
+        _ => done(type_name),
+    }
+}
+
+fn done(type_name: &str) -> Bytes {
     Response::of(Codes::OK, None, Typed { r#type: type_name })
 }
 

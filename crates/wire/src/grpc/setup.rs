@@ -19,8 +19,8 @@ pub struct ConnectionSetup {
     pub client_version: String,
     /// Not to be relied on: Java sets none, and each request names its own.
     pub tenant: String,
-    /// `source`, `module`, `AppName`, ….
-    pub labels: BTreeMap<String, String>,
+    /// `source`, `module`, `AppName`, …, each name once. Without spare room, for there is one of these per connection.
+    pub labels: Box<[(Box<str>, Box<str>)]>,
     /// The client waits for a `SetupAckRequest`; an empty table counts.
     pub has_ability_table: bool,
 }
@@ -41,14 +41,19 @@ impl ConnectionSetup {
         Ok(Self {
             client_version: start_of(json.client_version.0),
             tenant: start_of(json.tenant.0),
-            labels: json.labels.0,
+            labels: json
+                .labels
+                .0
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
             has_ability_table: json.ability_table.is_some(),
         })
     }
 
     /// What the client is for: `naming`, `config`, `lock`, `ai`; empty if it does not say.
     pub fn module(&self) -> &str {
-        self.labels.get("module").map_or("", String::as_str)
+        self.label("module")
     }
 
     pub fn is_naming(&self) -> bool {
@@ -57,7 +62,12 @@ impl ConnectionSetup {
 
     /// The application that the client belongs to; empty if it does not say.
     pub fn app(&self) -> &str {
-        self.labels.get("AppName").map_or("", String::as_str)
+        self.label("AppName")
+    }
+
+    fn label(&self, name: &str) -> &str {
+        let label = self.labels.iter().find(|(held, _)| &**held == name);
+        label.map_or("", |(_, value)| value)
     }
 }
 
@@ -145,7 +155,7 @@ mod tests {
         ));
         assert_eq!(setup.client_version.len(), TEXT_BYTES_MAX);
         assert_eq!(setup.labels.len(), LABELS_MAX);
-        assert!(setup.labels.values().all(|label| label.len() <= TEXT_BYTES_MAX));
+        assert!(setup.labels.iter().all(|(_, label)| label.len() <= TEXT_BYTES_MAX));
     }
 
     #[test]

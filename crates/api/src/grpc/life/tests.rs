@@ -249,3 +249,16 @@ fn who_is_sent_away_is_asked_once_and_has_time_to_go() {
     assert_eq!(life.look(start + seconds(4)), Due::Nothing);
     assert_eq!(life.send_away(start + seconds(5)), Due::Go);
 }
+
+#[test]
+fn who_is_doubted_is_asked_once_and_has_as_long_to_answer_as_the_silent() {
+    let start = start();
+    let (mut life, _) = naming(start);
+    assert_eq!(life.doubt(start), Due::Detect);
+    assert_eq!(life.doubt(start + seconds(1)), Due::Nothing);
+    assert_eq!(life.look(start + seconds(4)), Due::Nothing);
+    assert_eq!(life.look(start + seconds(5)), Due::End(EndReason::Silent));
+    life.active(start + seconds(5));
+    assert_eq!(life.look(start + seconds(6)), Due::Nothing);
+    assert_eq!(Life::new(start).doubt(start), Due::Nothing);
+}

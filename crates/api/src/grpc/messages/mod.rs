@@ -29,7 +29,8 @@ pub(super) async fn answer(call: &Call<'_>, name: &str) -> Option<Answer> {
     let (response, outcome) = match name {
         "InstanceRequest" => (wire::INSTANCE_RESPONSE, instance::ephemeral(call)),
         "BatchInstanceRequest" => (wire::BATCH_INSTANCE_RESPONSE, instance::batch(call)),
-        "PersistentInstanceRequest" => (wire::INSTANCE_RESPONSE, instance::persistent(call).await),
+        // The only one that waits, and much larger than the rest: within this future it would be room for every call.
+        "PersistentInstanceRequest" => (wire::INSTANCE_RESPONSE, Box::pin(instance::persistent(call)).await),
         "ServiceQueryRequest" => (wire::QUERY_SERVICE_RESPONSE, query::instances(call)),
         "ServiceListRequest" => (wire::SERVICE_LIST_RESPONSE, query::services(call)),
         "SubscribeServiceRequest" => (wire::SUBSCRIBE_SERVICE_RESPONSE, query::subscribe(call)),

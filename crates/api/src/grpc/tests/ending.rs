@@ -139,3 +139,22 @@ async fn a_peer_that_never_spoke_holds_up_no_shutdown() {
     rig.until("it is gone", |rig| rig.connections.is_empty()).await;
     assert!(begun.elapsed() <= Duration::from_secs(2));
 }
+
+/// Else what the client takes back over its new connection would come up again with the old one, until that is silent.
+#[tokio::test]
+async fn a_connection_that_its_client_has_left_behind_is_asked_at_once_and_ended_soon() {
+    let rig = Rig::open().await;
+    let (_old, mut old_stream, old_info) = rig.java().await;
+    let (mut new, _new_stream, new_info) = rig.java().await;
+    rig.publish(old_info.id, "s", &["10.0.0.1:80"]);
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    rig.publish(new_info.id, "s", &["10.0.0.1:80"]);
+    assert_eq!(old_stream.next().await.unwrap().0, "ClientDetectionRequest");
+    assert!(begun.elapsed() <= Duration::from_secs(2));
+    assert_eq!(old_stream.try_next().await.unwrap_err().code(), Code::Unavailable);
+    assert!(begun.elapsed() <= Duration::from_secs(8));
+    tokio::time::resume();
+    assert_eq!(new.call("HealthCheckRequest", "{}").await.codes(), (200, 0));
+    assert_eq!(rig.listed("s"), 1);
+}
