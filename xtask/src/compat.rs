@@ -286,7 +286,7 @@ fn skewed(
     Scene::new(folder.to_owned(), nodes, Vec::new())?.ending(&ending, clients, report)
 }
 
-/// One node that takes gRPC in nothing but TLS.
+/// Two nodes by themselves that take gRPC in nothing but TLS; the second asks clients for a certificate.
 fn through_tls(
     folder: &Path,
     options: &Options,
@@ -299,25 +299,28 @@ fn through_tls(
     }
     let cache = folder.join(".cache");
     let made = Certificates::make(&cache.join("tls"), options.listen)?;
-    // The runner itself asks in plaintext whether the node is ready.
-    let settings = [
-        format!("tls.certificate={}", made.path("server.pem")),
-        format!("tls.key={}", made.path("server.key")),
-        "tls.http_plaintext_too=true".to_owned(),
-    ];
-    let settings = settings
-        .into_iter()
-        .flat_map(|setting| ["--set".to_owned(), setting])
-        .collect();
-    let plan = Plan {
-        name: "nodes-tls",
-        listen: place::listeners(options.listen, &PORTS[..1])?,
-        arguments: settings,
-        ..plan(options)?
+    let start = |name: &'static str, port: u16, more: Vec<String>| {
+        let files = [
+            format!("tls.certificate={}", made.path("server.pem")),
+            format!("tls.key={}", made.path("server.key")),
+            // The runner itself asks in plaintext whether the node is ready.
+            "tls.http_plaintext_too=true".to_owned(),
+        ];
+        let settings = files.into_iter().chain(more);
+        let plan = Plan {
+            name,
+            listen: place::listeners(options.listen, &[port])?,
+            arguments: settings.flat_map(|setting| ["--set".to_owned(), setting]).collect(),
+            skew_s: &[],
+        };
+        Nodes::start(bin, plan, &cache)
     };
-    let nodes = Nodes::start(bin, plan, &cache)?;
+    let nodes = start("nodes-tls", PORTS[0], Vec::new())?;
+    let authority = format!("tls.client_authority={}", made.path("ca.pem"));
+    let asking = start("nodes-tls-mutual", PORTS[1], vec![authority, "tls.http=tls".to_owned()])?;
     let more = [
         ("COMPAT_TLS", nodes.addresses.join(",")),
+        ("COMPAT_TLS_MUTUAL", asking.addresses.join(",")),
         ("COMPAT_TLS_CA", made.path("ca.pem")),
         ("COMPAT_TLS_OTHER_CA", made.path("other-ca.pem")),
         ("COMPAT_TLS_CERT", made.path("client.pem")),

@@ -10,20 +10,31 @@ import (
 	"github.com/nacos-group/nacos-sdk-go/v2/common/constant"
 )
 
-// secure connects through TLS, trusting `authority` and showing a certificate of its own.
-func secure(authority string) (naming_client.INamingClient, error) {
-	settings := constant.NewTLSConfig(constant.WithCA(authority, ""), constant.WithCertificate(os.Getenv("COMPAT_TLS_CERT"), os.Getenv("COMPAT_TLS_KEY")))
+// secure connects to the nodes that the runner named so, through TLS, trusting the authority that it named so.
+func secure(nodes, authority string, more ...constant.TLSOption) (naming_client.INamingClient, error) {
+	settings := constant.NewTLSConfig(append(more, constant.WithCA(os.Getenv(authority), ""))...)
 	settings.Appointed = true // else they are looked for in the environment
-	return tryConnect(strings.Split(os.Getenv("COMPAT_TLS"), ","), constant.WithTLS(*settings))
+	return tryConnect(strings.Split(os.Getenv(nodes), ","), constant.WithTLS(*settings))
+}
+
+// refused is well when a client cannot be had, or cannot register.
+func refused(client naming_client.INamingClient, err error, service string) (outcome, error) {
+	if err == nil {
+		err = register(client, instance(service, 2, 1))
+	}
+	if err == nil {
+		return outcome{}, errors.New("it registers all the same")
+	}
+	return outcome{0, err.Error()}, nil
 }
 
 // throughTLS does everything once more, briefly.
 func throughTLS() error {
-	publisher, err := secure(os.Getenv("COMPAT_TLS_CA"))
+	publisher, err := secure("COMPAT_TLS", "COMPAT_TLS_CA")
 	if err != nil {
 		return err
 	}
-	subscriber, err := secure(os.Getenv("COMPAT_TLS_CA"))
+	subscriber, err := secure("COMPAT_TLS", "COMPAT_TLS_CA")
 	if err != nil {
 		return err
 	}
@@ -44,14 +55,20 @@ func throughTLS() error {
 		return outcome{ms, "publisher's call to subscriber's callback"}, err
 	})
 	run("tls_refuses_unknown_ca", func() (outcome, error) {
-		client, err := secure(os.Getenv("COMPAT_TLS_OTHER_CA"))
+		client, err := secure("COMPAT_TLS", "COMPAT_TLS_OTHER_CA")
+		return refused(client, err, service)
+	})
+	run("tls_mutual", func() (outcome, error) {
+		own := constant.WithCertificate(os.Getenv("COMPAT_TLS_CERT"), os.Getenv("COMPAT_TLS_KEY"))
+		client, err := secure("COMPAT_TLS_MUTUAL", "COMPAT_TLS_CA", own)
 		if err != nil {
-			return outcome{0, err.Error()}, nil
+			return outcome{}, err
 		}
-		if err := register(client, instance(service, 2, 1)); err == nil {
-			return outcome{}, errors.New("it registers in spite of another authority")
-		}
-		return outcome{0, "every call fails"}, nil
+		return outcome{0, "with a certificate, at a node that asks for one"}, register(client, instance(service, 3, 1))
+	})
+	run("tls_mutual_refuses", func() (outcome, error) {
+		client, err := secure("COMPAT_TLS_MUTUAL", "COMPAT_TLS_CA")
+		return refused(client, err, service)
 	})
 	return nil
 }

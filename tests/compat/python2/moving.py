@@ -43,7 +43,7 @@ async def play(name, end, begin):
 
     async def moves():
         # All but the one that knows the dead node alone.
-        await eventually("a connection to another node for each client", 20, lambda: led(*survivors) >= len(movers) + len(pinned) - 1)
+        await eventually("a connection to another node for each client", 25, lambda: led(*survivors) >= len(movers) + len(pinned) - 1)
         return since(start), "until all clients are on the other nodes"
 
     async def registers():
@@ -54,7 +54,7 @@ async def play(name, end, begin):
             except Exception:
                 return False
 
-        await eventually("a registration", 20, once)
+        await eventually("a registration", 25, once)
         return since(start), "until a client of the ended node registers again"
 
     async def event():

@@ -33,7 +33,7 @@ async def play():
 
     async def moves():
         # The three that moved, the pinned subscriber and its publisher.
-        await eventually("connections to the node behind", 20, lambda: led(behind) >= 5)
+        await eventually("connections to the node behind", 25, lambda: led(behind) >= 5)
         await register(publishers[0], service, 80, 40.0)
         # Up to 30 s pass until this client subscribes again.
         await eventually("a change after the move", 45, lambda: any(host.weight == 40.0 for host in seen.hosts))

@@ -8,15 +8,16 @@ from nodes import Watch, cached, connect, has, register, service_name
 from report import check, eventually, run
 
 
-async def secure(authority):
+async def secure(nodes, authority):
+    """To the nodes that the runner named so, trusting the authority that it named so."""
     # This client reads all three files, whether the server asks for a certificate or not.
-    settings = TLSConfig(enabled=True, ca_file=authority, cert_file=os.environ["COMPAT_TLS_CERT"], key_file=os.environ["COMPAT_TLS_KEY"])
-    return await connect(*os.environ["COMPAT_TLS"].split(","), tls=settings)
+    settings = TLSConfig(enabled=True, ca_file=os.environ[authority], cert_file=os.environ["COMPAT_TLS_CERT"], key_file=os.environ["COMPAT_TLS_KEY"])
+    return await connect(*os.environ[nodes].split(","), tls=settings)
 
 
 async def play():
     service = service_name("tls")
-    publisher, subscriber = await secure(os.environ["COMPAT_TLS_CA"]), await secure(os.environ["COMPAT_TLS_CA"])
+    publisher, subscriber = await secure("COMPAT_TLS", "COMPAT_TLS_CA"), await secure("COMPAT_TLS", "COMPAT_TLS_CA")
 
     async def lists():
         async def found():
@@ -31,13 +32,18 @@ async def play():
 
     async def refused():
         try:
-            client = await secure(os.environ["COMPAT_TLS_OTHER_CA"])
+            client = await secure("COMPAT_TLS", "COMPAT_TLS_OTHER_CA")
             await register(client, service, 2)
         except Exception as error:
             return "%s" % error
         check(False, "it registers in spite of another authority")
 
+    async def mutual():
+        await register(await secure("COMPAT_TLS_MUTUAL", "COMPAT_TLS_CA"), service, 3)
+        return "with a certificate, at a node that asks for one"
+
     await run("tls_register", register(publisher, service, 1))
     await run("tls_list", lists())
     await run("tls_push", pushed())
     await run("tls_refuses_unknown_ca", refused())
+    await run("tls_mutual", mutual())

@@ -13,8 +13,9 @@ use crate::client::{spread, weighing};
 use crate::report::{ask, check, eventually, run, since, took, well};
 use crate::watch::{Watch, has};
 
-/// The client looks after its connection every 5 s, and waits 2 s and a part of one before it takes another node.
-const MOVED_WITHIN_S: u64 = 15;
+/// A stopping node lets go of its clients 4 s later; the client looks after its connection every 5 s, waits 2 s and a part of one
+/// before it takes another node, and twice that when it took one in vain.
+const MOVED_WITHIN_S: u64 = 25;
 
 /// Of each node's two clients the first stays idle, the second calls.
 struct Movers {
@@ -103,7 +104,7 @@ pub async fn play(name: &str, end: &str, begin: &str) -> Result<(), String> {
                 .map(|(_, client, _)| client);
             register(other.ok_or("nobody is left")?, &service, instance(60)).await?;
             moved[idle]
-                .lists("a change made after the end", 20, &[port(60)])
+                .lists("a change made after the end", MOVED_WITHIN_S + 5, &[port(60)])
                 .await?;
             took(
                 since(start),

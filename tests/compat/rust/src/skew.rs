@@ -47,7 +47,7 @@ pub async fn play() -> Result<(), String> {
     let dead = ask("stop").await;
     let start = Instant::now();
     run("skew_moves", async {
-        eventually("connections to the node behind", 15, || async {
+        eventually("connections to the node behind", 25, || async {
             let open = connections();
             let there = open.values().filter(|port| **port == grpc_port(&behind)).count();
             // The three that moved, the pinned subscriber and its publisher.

@@ -47,24 +47,27 @@ pub async fn play() -> Result<(), String> {
         took(ms, "publisher's call to subscriber's callback")
     })
     .await;
-    run("tls_refuses_unknown_ca", refused(&nodes)).await;
+    let foreign = refused(setting("COMPAT_TLS"), setting("COMPAT_TLS_OTHER_CA"));
+    run("tls_refuses_unknown_ca", foreign).await;
+    let nameless = refused(setting("COMPAT_TLS_MUTUAL"), setting("COMPAT_TLS_CA"));
+    run("tls_mutual_refuses", nameless).await;
     Ok(())
 }
 
-/// The same program once more, told an authority that did not sign the server's certificate.
-async fn refused(nodes: &[String]) -> Done {
+/// The same program once more, which cannot connect to these nodes with what it is told.
+async fn refused(nodes: String, authority: String) -> Done {
     let program = std::env::current_exe().map_err(text)?;
     let child = tokio::process::Command::new(program)
         .arg("hold")
-        .env("COMPAT_NODES", nodes.join(","))
+        .env("COMPAT_NODES", nodes)
         .env("HOLD_SERVICE", "compat-rust-refused")
-        .env("NACOS_CLIENT_TLS_CA_CERT", setting("COMPAT_TLS_OTHER_CA"))
+        .env("NACOS_CLIENT_TLS_CA_CERT", authority)
         .kill_on_drop(true)
         .status();
     let ended = tokio::time::timeout(std::time::Duration::from_secs(10), child).await;
     // `hold` stays while it holds an instance, and ends at once when it cannot connect.
     let status = ended
-        .map_err(|_| "it connects in spite of another authority".to_owned())?
+        .map_err(|_| "it connects all the same".to_owned())?
         .map_err(text)?;
     check(!status.success(), || "it ended well".to_owned())?;
     well("")

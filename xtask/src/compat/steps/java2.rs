@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Client, GRPC_SKEW};
+use super::Client;
 
 const V2_0: &[&str] = &[
     "subscribe_before_it_exists",
@@ -131,6 +131,15 @@ const STOP_3: &[&str] = &[
 
 const TLS: &[&str] = &["tls_register", "tls_list", "tls_push", "tls_refuses_unknown_ca"];
 
+const SKEW: &[&str] = &[
+    "skew_ahead",
+    "skew_behind",
+    "skew_moves",
+    "skew_moved",
+    "skew_moved_publisher",
+    "skew_returned",
+];
+
 const JAVA_2_0: Client = Client {
     name: "java-2.0",
     install: "java2",
@@ -139,7 +148,7 @@ const JAVA_2_0: Client = Client {
     steps: V2_0,
     failover: FAILOVER,
     stop: STOP,
-    skew: GRPC_SKEW,
+    skew: SKEW,
     // It knows nothing of TLS.
     tls: &[],
     mixed: true,
@@ -155,7 +164,7 @@ const JAVA_2_4: Client = Client {
     steps: V2_4,
     failover: FAILOVER,
     stop: STOP,
-    skew: GRPC_SKEW,
+    skew: SKEW,
     tls: TLS,
     mixed: true,
     takes_empty: true,
@@ -170,7 +179,7 @@ const JAVA_3: Client = Client {
     steps: V3,
     failover: FAILOVER_3,
     stop: STOP_3,
-    skew: GRPC_SKEW,
+    skew: SKEW,
     tls: TLS,
     mixed: true,
     takes_empty: true,

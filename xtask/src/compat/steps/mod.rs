@@ -109,6 +109,3 @@ const GRPC_SKEW: &[&str] = &[
     "skew_moved_publisher",
     "skew_returned",
 ];
-
-/// Through TLS.
-const GRPC_TLS: &[&str] = &["tls_register", "tls_list", "tls_push", "tls_refuses_unknown_ca"];

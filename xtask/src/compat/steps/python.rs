@@ -1,8 +1,16 @@
 //! Python 2.x and 3.x, one program for both.
 
-use super::{Client, GRPC, GRPC_FAILOVER, GRPC_SKEW, GRPC_STOP, GRPC_TLS};
+use super::{Client, GRPC, GRPC_FAILOVER, GRPC_SKEW, GRPC_STOP};
 use std::path::Path;
 use std::process::Command;
+
+const TLS: &[&str] = &[
+    "tls_register",
+    "tls_list",
+    "tls_push",
+    "tls_refuses_unknown_ca",
+    "tls_mutual",
+];
 
 const fn client(name: &'static str, version: &'static str) -> Client {
     Client {
@@ -14,7 +22,7 @@ const fn client(name: &'static str, version: &'static str) -> Client {
         failover: GRPC_FAILOVER,
         stop: GRPC_STOP,
         skew: GRPC_SKEW,
-        tls: GRPC_TLS,
+        tls: TLS,
         mixed: true,
         takes_empty: false,
         command,
