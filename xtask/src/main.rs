@@ -26,7 +26,7 @@ cargo xtask COMMAND
   docs [--check]   writes docs/config.md and docs/metrics.md, or only says whether they are current
   cluster [--release] [ARGS]
                    the suites over real processes; ARGS go to the tests
-  compat [NAME]    real Nacos 1.x clients against three nodes
+  compat [NAME]    real Nacos clients of 1.x, 2.x and 3.x against three nodes
   openapi          every HTTP call of a node against the description it serves of them
   mutate [NAME]    breaks our own rules one at a time and sees that a test notices; --check: do they still fit the code
   bench [NAME]     the benchmarks; without a name lists them";

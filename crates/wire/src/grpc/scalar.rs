@@ -203,9 +203,9 @@ mod tests {
         fn every_scalar_has_the_text_that_http_s_reader_makes_of_it(text in r#"null|true|false|-?[1-9][0-9]{0,18}|-?[0-9]\.[0-9]{1,12}|"[ -!#-\[\]-~]{0,20}""#) {
             let loose: LooseText = serde_json::from_str(&text).unwrap();
             let scalar = of(&text);
-            let (text, nonblank) = (scalar.text(), scalar.nonblank());
-            prop_assert_eq!(text.as_deref(), loose.0.as_deref());
-            prop_assert_eq!(nonblank.as_deref(), loose.nonblank());
+            let (verbatim, trimmed) = (scalar.text(), scalar.nonblank());
+            prop_assert_eq!(verbatim.as_deref(), loose.0.as_deref());
+            prop_assert_eq!(trimmed.as_deref(), loose.nonblank());
         }
     }
 }
