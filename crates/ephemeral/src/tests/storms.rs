@@ -327,7 +327,10 @@ impl World {
                 // One that publishes nothing ends a claim that may be somebody's, who takes it back.
                 self.model.disown(*named);
             }
-            Act::End { place, .. } => self.model.owners.retain(|_, (owner, _)| owner != place),
+            Act::End { place, .. } => {
+                self.model.owners.retain(|_, (owner, _)| owner != place);
+                self.bequeath(*place);
+            }
             Act::Restart { node } => {
                 self.model.change(0..NODES);
                 self.model.cut.clear();
@@ -348,6 +351,20 @@ impl World {
             Act::Edit { .. } | Act::Wait { .. } | Act::Flee { .. } | Act::Return { .. } => {}
         }
         gone
+    }
+
+    /// A connection ends, and its node lists what another one of its own publishes there. If the node had not heard of a
+    /// newer registration elsewhere, its word is now the newest: whose the record is depends on who hears of whom.
+    fn bequeath(&mut self, place: u64) {
+        let node = place as usize % NODES;
+        let heirs = (0..CONNECTIONS).filter(|heir| *heir != place && *heir as usize % NODES == node);
+        let inherited: BTreeSet<u16> = heirs.flat_map(|heir| self.published[heir as usize].clone()).collect();
+        let left = &self.published[place as usize] & &inherited;
+        for port in left {
+            if !self.model.knows(node, port) {
+                self.model.disown(port);
+            }
+        }
     }
 
     /// A client takes these away. Those that it certainly owns, and all have heard so, must be gone for all.
