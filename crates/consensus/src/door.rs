@@ -167,10 +167,15 @@ impl Consensus {
             transport: transport.clone(),
             append_within: config.election_min,
         };
-        let store = LogStore::new(log.clone());
+        let store = LogStore::of_member(log.clone(), config.local.id.0);
         let raft = Raft::new(config.local.id.0, Arc::new(config.raft()?), network, store, state)
             .await
             .map_err(|error| StartError::Refused(error.to_string()))?;
+        if alone(&current(&raft), config.local.id) {
+            // Nobody else can lead, and there is nobody to wait for.
+            let elected = raft.trigger().elect(false).await;
+            elected.map_err(|error| StartError::Refused(error.to_string()))?;
+        }
 
         let waiting_max = config.proposals_waiting_max.clamp(1, Semaphore::MAX_PERMITS);
         let (queue, waiting) = mpsc::channel(waiting_max);
@@ -506,6 +511,11 @@ impl Inner {
             Ok(Err(RaftError::Fatal(error))) => Outcome::Refused(error.to_string()),
         }
     }
+}
+
+/// Whether this member is the only voter.
+fn alone(metrics: &Metrics, local: MemberId) -> bool {
+    metrics.membership_config.membership().voter_ids().eq([local.0])
 }
 
 pub(crate) fn current(raft: &Raft) -> Metrics {

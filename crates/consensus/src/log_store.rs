@@ -17,11 +17,29 @@ const APPEND_BYTES_MAX: usize = 1 << 20;
 #[derive(Clone)]
 pub(crate) struct LogStore {
     log: Arc<RaftLog>,
+    /// Whose leadership does not outlive its process; see [`LogStore::of_member`].
+    local: Option<u64>,
 }
 
 impl LogStore {
+    /// The store as it is written.
+    #[cfg(test)]
     pub(crate) fn new(log: Arc<RaftLog>) -> Self {
-        Self { log }
+        Self { log, local: None }
+    }
+
+    /// The store of a member that does not lead on in its old term when it starts again. openraft would have it do so, and
+    /// two promises would break:
+    ///
+    /// - a leader sends an entry before its own disk has it, so a majority without it may commit the entry; a loss of power
+    ///   takes it from the leader alone, which then would write another one under the same term and index;
+    /// - which entries are committed it has forgotten, and without a first entry in a new term a strong read may be told an
+    ///   index below what was acknowledged.
+    pub(crate) fn of_member(log: Arc<RaftLog>, local: u64) -> Self {
+        Self {
+            log,
+            local: Some(local),
+        }
     }
 
     async fn read(&self, range: Range<u64>, bytes_max: usize) -> io::Result<Vec<Entry>> {
@@ -73,7 +91,9 @@ impl RaftLogReader<Types> for LogStore {
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
         let vote = self.log.state().vote;
-        Ok(vote.map(|vote| crate::types::vote(vote.term, vote.leader, vote.committed)))
+        // Its vote in that term stays given, to itself; it only has to win the next one.
+        let led = |vote: &muster_storage::Vote| self.local == Some(vote.leader);
+        Ok(vote.map(|vote| crate::types::vote(vote.term, vote.leader, vote.committed && !led(&vote))))
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {

@@ -316,6 +316,27 @@ async fn everything_acknowledged_survives_a_restart_of_all() {
     cluster.stop().await;
 }
 
+/// In its old term it could write another entry where a majority without it had committed one, and it has forgotten what is
+/// committed: right after a restart of all a strong read was told an index below what had been acknowledged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_starts_again_leads_no_more_in_its_old_term() {
+    let mut cluster = Cluster::started(3).await;
+    for round in 0..3 {
+        let leader = cluster.leader().await;
+        let term = cluster.status(leader).term;
+        cluster.propose(leader, &format!("{round}")).await.unwrap();
+        for id in 1..=3 {
+            cluster.crash(id).await;
+        }
+        for id in [leader, leader % 3 + 1, (leader + 1) % 3 + 1] {
+            cluster.start(id).await;
+        }
+        let next = cluster.leader().await;
+        assert!(cluster.status(next).term > term, "{leader} led on in term {term}");
+    }
+    cluster.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restarted_member_applies_what_it_knew_to_be_committed_without_anybody() {
     let mut cluster = Cluster::started(3).await;
