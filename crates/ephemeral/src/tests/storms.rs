@@ -328,6 +328,14 @@ impl World {
                 self.model.disown(*named);
             }
             Act::End { place, .. } => {
+                let contested = self.published[*place as usize].clone();
+                for port in contested
+                    .into_iter()
+                    .filter(|port| self.is_contested(*port))
+                    .collect::<Vec<_>>()
+                {
+                    self.model.disown(port);
+                }
                 self.model.owners.retain(|_, (owner, _)| owner != place);
                 self.bequeath(*place);
             }
@@ -351,6 +359,19 @@ impl World {
             Act::Edit { .. } | Act::Wait { .. } | Act::Flee { .. } | Act::Return { .. } => {}
         }
         gone
+    }
+
+    /// Whether another living connection than the newest publishes the port, and members may have heard of them in another
+    /// order: it takes back what it thinks gone, so either may hold the record now (ADR 007).
+    fn is_contested(&self, port: u16) -> bool {
+        let Some((owner, since)) = self.model.owners.get(&port) else {
+            return false;
+        };
+        let others = (0..CONNECTIONS).filter(|place| place != owner);
+        others
+            .into_iter()
+            .any(|place| self.published[place as usize].contains(&port))
+            && self.model.changed.iter().any(|at| at >= since)
     }
 
     /// A connection ends, and its node lists what another one of its own publishes there. If the node had not heard of a
@@ -379,7 +400,7 @@ impl World {
                 continue;
             }
             let all_know = (0..NODES).all(|node| self.model.knows(node, *port));
-            if owner == Some(place) && all_know && !self.beating.contains_key(port) {
+            if owner == Some(place) && all_know && !self.beating.contains_key(port) && !self.is_contested(*port) {
                 gone.insert(*port);
             }
             self.model.disown(*port);
