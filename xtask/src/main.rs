@@ -7,10 +7,15 @@
 mod compat;
 mod docs;
 mod floors;
+mod fuzz;
+mod histories;
 mod layers;
 mod metrics_page;
 mod mutate;
 mod openapi;
+mod overload;
+mod power;
+mod sim;
 mod steps;
 
 use anyhow::{Context, bail};
@@ -29,6 +34,11 @@ cargo xtask COMMAND
   compat [NAME]    real Nacos clients of 1.x, 2.x and 3.x against three nodes
   openapi          every HTTP call of a node against the description it serves of them
   mutate [NAME]    breaks our own rules one at a time and sees that a test notices; --check: do they still fit the code
+  sim              a whole cluster in one thread, from one seed
+  histories        clients against real processes under faults; what they saw is checked
+  power            power lost under a whole group of real processes
+  fuzz [TARGET]    coverage-guided fuzzing of everything that is read from outside
+  overload         more than a node can serve, and what becomes of the others
   bench [NAME]     the benchmarks; without a name lists them";
 
 fn main() -> ExitCode {
@@ -55,6 +65,11 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
         "compat" => compat::run(rest),
         "mutate" => mutate::run(rest),
         "openapi" => openapi::run(rest),
+        "sim" => sim::run(rest),
+        "histories" => histories::run(rest),
+        "power" => power::run(rest),
+        "fuzz" => fuzz::run(rest),
+        "overload" => overload::run(rest),
         "bench" => bench(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

@@ -1,0 +1,5 @@
+//! The simulation in bulk.
+
+pub(crate) fn run(_arguments: &[String]) -> anyhow::Result<()> {
+    anyhow::bail!("not there yet")
+}
