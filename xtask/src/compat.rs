@@ -189,7 +189,10 @@ fn play(root: &Path, options: &Options, clients: &[&'static Client]) -> Result<(
     played?;
     match report.bad() {
         0 => Ok(()),
-        bad => bail!("{bad} of {} steps failed or are missing", report.len()),
+        bad => {
+            report.print_bad();
+            bail!("{bad} of {} steps failed or are missing", report.len())
+        }
     }
 }
 

@@ -101,6 +101,13 @@ impl Report {
         }
         println!();
     }
+
+    /// Those that are not well, once more: they are what a reader looks for at the end of a long table.
+    pub(super) fn print_bad(&self) {
+        for row in self.sorted().into_iter().filter(|row| row.result != "ok") {
+            println!("{}", line(row));
+        }
+    }
 }
 
 fn line(row: &Row) -> String {

@@ -108,7 +108,8 @@ public final class Client {
             Report.check("ä b&c=d".equals(found.getMetadata().get("text")), "metadata came back as " + found.getMetadata());
             Report.check((GROUP + "@@" + service).equals(found.getServiceName()), "service name came back as " + found.getServiceName());
             Report.check(found.isEphemeral() && found.isHealthy() && found.getWeight() == 1.0, found.toString());
-            Report.check(subscriber.getAllInstances(service, GROUP).size() == 1, "the subscribing form lists another number");
+            // It lists what it first heard until it is pushed to.
+            Report.eventually("the instance in the subscribing form", 5000, () -> subscriber.getAllInstances(service, GROUP).size() == 1);
             return "instance id " + found.getInstanceId();
         });
         Watch seen = new Watch(subscriber, service, GROUP);
