@@ -1,9 +1,11 @@
-//! The dialects: HTTP v1, our own admin paths, UDP push. Decode, make one call to `naming`, encode.
+//! The dialects: HTTP v1, v2, v3, our own admin paths, gRPC, UDP push. Decode, make one call to `naming`, encode.
 
 mod contained;
 pub mod doors;
 pub mod grpc;
 pub mod http;
+mod listener;
 mod metrics;
+mod readiness;
 pub mod tls;
 pub mod udp;

@@ -5,12 +5,10 @@
 //! used counts for the next connections. What cannot be used is said once; the old goes on.
 
 mod files;
-mod stream;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use files::LoadError;
-pub use stream::Stream;
 
 use crate::metrics::{TLS_REFUSED, TLS_RENEWALS};
 use files::Files;
@@ -23,6 +21,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
 /// From the connection to the end of the handshake. That takes three round trips; ten seconds are for lost packets on a
 /// bad line, and a peer that says nothing gives its place back after them.
@@ -33,6 +33,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const HANDSHAKE: u8 = 0x16;
 /// What is read of a request in plaintext before it is refused.
 const PLAINTEXT_BYTES_MAX: usize = 8 * 1024;
+
+/// A connection as it was taken: in plaintext, or in TLS.
+pub type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// Where certificate and key lie, and whom to take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +150,7 @@ impl Tls {
         }
         if first[0] != HANDSHAKE {
             if self.0.config.plaintext_too {
-                return Ok(Stream::Plain(stream));
+                return Ok(Stream::Left(stream));
             }
             TLS_REFUSED.with_label_values(&["plaintext"]).inc();
             if self.0.protocol == Protocol::Http {
@@ -157,7 +160,7 @@ impl Tls {
         }
         let acceptor = self.0.acceptor.lock().clone();
         match acceptor.accept(stream).await {
-            Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+            Ok(stream) => Ok(Stream::Right(Box::new(stream))),
             Err(error) => {
                 TLS_REFUSED.with_label_values(&["handshake"]).inc();
                 Err(error)
@@ -181,7 +184,7 @@ impl std::fmt::Debug for Tls {
 /// No TLS where it is asked for, a handshake that fails or takes more than 10 s.
 pub async fn accept(tls: Option<&Tls>, stream: TcpStream) -> io::Result<Stream> {
     let Some(tls) = tls else {
-        return Ok(Stream::Plain(stream));
+        return Ok(Stream::Left(stream));
     };
     match tokio::time::timeout(HANDSHAKE_WAIT, tls.take(stream)).await {
         Ok(taken) => taken,

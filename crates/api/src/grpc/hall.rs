@@ -9,6 +9,7 @@ use super::outbox::Queued;
 use super::setup::Setup;
 use super::unsent::Unsent;
 use crate::metrics::{GRPC_CONNECTIONS, grpc_ended};
+use crate::readiness::Believed;
 use muster_model::{ConnectionId, Principal};
 use muster_naming::{Context, Naming};
 use muster_push::Push;
@@ -33,9 +34,6 @@ const UNREADY: Duration = Duration::from_secs(3);
 /// Connections looked at before other tasks get their turn.
 const LOOKS_PER_TURN: usize = 1_024;
 
-/// A node found ready is believed to be so for this long; one that is not is asked at every request.
-const READY_BELIEVED_MS: u64 = 100;
-
 /// What was given when the node had loaded its state.
 pub(super) struct Behind {
     pub(super) naming: Naming,
@@ -51,9 +49,7 @@ pub(super) struct Hall {
     behind: OnceLock<Behind>,
     /// Since the door runs.
     watches: OnceLock<Watches>,
-    began: Instant,
-    /// Milliseconds since `began`.
-    ready_until_ms: AtomicU64,
+    ready: Believed,
     /// The looks found it so, though it is open.
     unready_since: Mutex<Option<Instant>>,
     /// Written when a transport comes or goes, read for every push.
@@ -72,8 +68,7 @@ impl Hall {
             queued: Queued::default(),
             behind: OnceLock::new(),
             watches: OnceLock::new(),
-            began: clock.now(),
-            ready_until_ms: AtomicU64::new(0),
+            ready: Believed::new(&clock),
             unready_since: Mutex::new(None),
             connections: RwLock::new(HashMap::new()),
             last_id: AtomicU64::new(0),
@@ -103,14 +98,7 @@ impl Hall {
     /// What answers, once the node serves; nothing while it starts, leaves, or has lost what it needs.
     pub(super) fn serving(&self) -> Option<&Behind> {
         let behind = self.behind.get()?;
-        let now_ms = self.clock.now().saturating_duration_since(self.began).as_millis() as u64;
-        if now_ms < self.ready_until_ms.load(Ordering::Relaxed) {
-            return Some(behind);
-        }
-        if !behind.naming.readiness().ready {
-            return None;
-        }
-        self.ready_until_ms.store(now_ms + READY_BELIEVED_MS, Ordering::Relaxed);
+        self.ready.check(&self.clock, &behind.naming).ok()?;
         Some(behind)
     }
 

@@ -39,6 +39,7 @@ pub use connections::Connections;
 pub use info::ConnectionInfo;
 pub(crate) use life::EndReason;
 
+use crate::listener::listen;
 use crate::tls::Tls;
 use hall::Hall;
 use muster_runtime::{Clock, Shutdown, Tasks};
@@ -71,7 +72,7 @@ impl GrpcServer {
     /// # Errors
     /// The address cannot be bound.
     pub async fn bind(config: Config, clock: Clock) -> std::io::Result<Self> {
-        let listener = serve::listen(config.listen)?;
+        let listener = listen(config.listen)?;
         Ok(Self {
             local: listener.local_addr()?,
             listener,

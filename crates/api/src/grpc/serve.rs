@@ -3,19 +3,13 @@
 use super::hall::Hall;
 use super::life::EndReason;
 use super::transport;
+use crate::listener::ACCEPT_PAUSE;
 use crate::metrics::grpc_ended;
 use muster_runtime::{Shutdown, TaskKind, Tasks};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::time::MissedTickBehavior;
-
-/// Connections the kernel holds for us; the system's own limit (`somaxconn`, 4096) is usually the smaller.
-const BACKLOG: u32 = 4_096;
-
-/// After an accept that failed for want of file handles, so that the loop does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How often connections are looked at: what is due is at most this late.
 const LOOK: Duration = Duration::from_secs(1);
@@ -25,17 +19,6 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// How often the end of the last connections is looked for.
 const END_LOOK: Duration = Duration::from_millis(20);
-
-pub(super) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // A restarted node takes its port although old connections linger in TIME_WAIT.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
 
 pub(super) async fn run(listener: TcpListener, hall: Arc<Hall>, shutdown: Shutdown, drain: Duration, tasks: Tasks) {
     hall.begin(tasks.clone());

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::contained::{Panicked, contained};
 use crate::metrics::HTTP_PANICS;
+use crate::readiness::Believed;
 use axum::body::Body as AxumBody;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
@@ -25,14 +26,10 @@ use muster_runtime::Clock;
 use muster_wire::{Agent, Form, InstanceForm, Refusal, bound_instance};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a body may take to arrive.
 const BODY_WAIT: Duration = Duration::from_secs(30);
-
-/// A node found ready is believed to be so for this long; one that is not is asked at every request.
-const READY_BELIEVED_MS: u64 = 100;
 
 /// Added to a write's own deadline before the door gives up on it.
 const WRITE_GRACE: Duration = Duration::from_secs(1);
@@ -42,9 +39,7 @@ pub(super) struct Door {
     pub(super) site: Arc<Site>,
     own: Own,
     prefix: String,
-    opened: Instant,
-    /// Milliseconds since `opened`.
-    ready_until_ms: AtomicU64,
+    ready: Believed,
 }
 
 /// A request, as handlers see it.
@@ -85,15 +80,14 @@ enum BodyError {
 
 impl Door {
     pub(super) fn new(config: Config, clock: Clock) -> Self {
-        let opened = clock.now();
+        let ready = Believed::new(&clock);
         let prefix = config.prefix.trim_end_matches('/').to_owned();
         let site = Arc::new(Site::new(config, clock));
         Self {
             prefix,
             own: Own::new(&site),
             site,
-            opened,
-            ready_until_ms: AtomicU64::new(0),
+            ready,
         }
     }
 
@@ -268,16 +262,8 @@ impl Door {
         if let Some(status) = switches.server_status.as_deref().filter(|status| *status != "UP") {
             return Some(unavailable(target.family, status, None));
         }
-        let now_ms = self.clock().now().saturating_duration_since(self.opened).as_millis() as u64;
-        if now_ms < self.ready_until_ms.load(Ordering::Relaxed) {
-            return None;
-        }
-        let readiness = naming.readiness();
-        if readiness.ready {
-            self.ready_until_ms.store(now_ms + READY_BELIEVED_MS, Ordering::Relaxed);
-            return None;
-        }
-        Some(unavailable(target.family, "DOWN", Some(&readiness.reasons)))
+        let unready = self.ready.check(self.clock(), naming).err()?;
+        Some(unavailable(target.family, "DOWN", Some(&unready.reasons)))
     }
 }
 

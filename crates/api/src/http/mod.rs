@@ -39,6 +39,7 @@ mod v2;
 mod v3;
 
 use crate::grpc::Connections;
+use crate::listener::listen;
 use crate::tls::Tls;
 use door::Door;
 use muster_naming::Naming;
@@ -80,7 +81,7 @@ impl HttpServer {
     /// # Errors
     /// The address cannot be bound.
     pub async fn bind(config: Config, clock: Clock) -> std::io::Result<Self> {
-        let listener = serve::listen(config.listen)?;
+        let listener = listen(config.listen)?;
         let local = listener.local_addr()?;
         Ok(Self {
             listener,

@@ -1,6 +1,7 @@
 //! The listener, its connections, and their end.
 
 use super::door::Door;
+use crate::listener::ACCEPT_PAUSE;
 use crate::metrics::HTTP_CONNECTIONS;
 use crate::tls;
 use hyper::server::conn::http1;
@@ -12,11 +13,8 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-
-/// Connections the kernel holds for us; the system's own limit (`somaxconn`, 4096) is usually the smaller.
-const BACKLOG: u32 = 4_096;
 
 /// Silence on a connection, before or within a request's head, after which it is closed. Tomcat's is 20 s; clients beat
 /// every 5 s and poll every 10 s, so theirs stay open.
@@ -25,9 +23,6 @@ const HEAD_WAIT: Duration = Duration::from_secs(30);
 /// The longest request line and headers together. Beats in the query carry metadata: 8 KB at least (T-13).
 const HEAD_BYTES_MAX: usize = 64 * 1_024;
 
-/// After an accept that failed for want of file handles, so that the loop does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
 /// What connections are told to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
@@ -35,17 +30,6 @@ enum Stage {
     /// Answer what is under way, then close.
     Draining,
     Closed,
-}
-
-pub(super) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // A restarted node takes its port although old connections linger in TIME_WAIT.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }
 
 pub(super) async fn run(listener: TcpListener, door: Arc<Door>, shutdown: Shutdown, drain: Duration, tasks: Tasks) {

@@ -63,7 +63,7 @@ async fn with_a_client_authority_only_its_own_are_taken() {
     );
     let known = Asker::showing(&authority, &clients.client());
     let (taken, asked) = port.meet(&known).await;
-    assert!(matches!(taken, Ok(Stream::Tls(_))));
+    assert!(matches!(taken, Ok(Stream::Right(_))));
     assert!(asked.is_ok());
 }
 
@@ -109,11 +109,11 @@ async fn where_plaintext_is_allowed_too_the_first_byte_decides() {
     };
     let port = Port::open(&config, Protocol::Grpc).await;
     let (taken, _) = port.meet(&Asker::trusting(&authority)).await;
-    assert!(matches!(taken, Ok(Stream::Tls(_))));
+    assert!(matches!(taken, Ok(Stream::Right(_))));
     let mut asked = TcpStream::connect(port.address()).await.unwrap();
     asked.write_all(b"PRI").await.unwrap();
     let mut taken = port.take().await.unwrap();
-    assert!(matches!(taken, Stream::Plain(_)));
+    assert!(matches!(taken, Stream::Left(_)));
     let mut heard = [0; 3];
     taken.read_exact(&mut heard).await.unwrap();
     assert_eq!(&heard, b"PRI", "the first byte was not eaten");
