@@ -62,9 +62,25 @@ impl Selector {
 
 /// `GET /instance`.
 #[derive(Clone, Debug, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct InstanceDetail {
     service: String,
+    #[serde(flatten)]
+    instance: InstanceMembers,
+}
+
+impl InstanceDetail {
+    pub fn new(service: &ServiceKey, instance: &Instance) -> Self {
+        Self {
+            service: grouped_name(service).to_string(),
+            instance: InstanceMembers::new(service, instance),
+        }
+    }
+}
+
+/// What v1 and v2 tell of an instance alike; they differ in how they call its service's name.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InstanceMembers {
     ip: String,
     port: u16,
     cluster_name: String,
@@ -74,10 +90,9 @@ pub struct InstanceDetail {
     metadata: Pairs,
 }
 
-impl InstanceDetail {
-    pub fn new(service: &ServiceKey, instance: &Instance) -> Self {
+impl InstanceMembers {
+    fn new(service: &ServiceKey, instance: &Instance) -> Self {
         Self {
-            service: grouped_name(service).to_string(),
             ip: instance.key.host.to_string(),
             port: instance.key.port,
             cluster_name: instance.cluster.to_string(),

@@ -4,7 +4,7 @@
 //! The shape is Nacos 2.4's with the members that only 1.4 had (`dom`, `env`, `valid`, …) added; every client ignores
 //! those it does not know. Rendered straight from the snapshot, member by member, with nothing built in between.
 
-use muster_model::{Instance, Metadata, ServiceKey, ServiceSnapshot};
+use muster_model::{Instance, Kind, Metadata, ServiceKey, ServiceSnapshot};
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 use std::fmt;
@@ -190,46 +190,54 @@ struct Host<'a> {
 
 impl Serialize for Host<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Instance {
-            key,
-            kind,
-            cluster,
-            weight,
-            enabled,
-            metadata,
-            ..
-        } = self.instance;
-        let timings = self.instance.timings();
-        let millis = |duration: std::time::Duration| duration.as_millis() as u64;
         let mut host = serializer.serialize_struct("Host", 16)?;
-        host.serialize_field(
-            "instanceId",
-            &Text(InstanceId {
-                service: self.service,
-                instance: self.instance,
-            }),
-        )?;
-        host.serialize_field("ip", key.host.as_str())?;
-        host.serialize_field("port", &key.port)?;
-        host.serialize_field("weight", &weight.get())?;
-        host.serialize_field("healthy", &self.healthy)?;
-        host.serialize_field("enabled", enabled)?;
-        host.serialize_field("ephemeral", &(*kind == muster_model::Kind::Ephemeral))?;
-        host.serialize_field("clusterName", cluster.as_str())?;
-        host.serialize_field("serviceName", self.shown)?;
-        host.serialize_field("metadata", &Pairs(metadata))?;
-        host.serialize_field("instanceHeartBeatInterval", &millis(timings.interval))?;
-        host.serialize_field("instanceHeartBeatTimeOut", &millis(timings.timeout))?;
-        host.serialize_field("ipDeleteTimeout", &millis(timings.delete))?;
-        // Absent when there is metadata without the key: Nacos 2.4's own slip, which clients have seen ever since (T-26).
-        let generator = metadata.get(ID_GENERATOR);
-        if let Some(generator) = generator.or(metadata.is_empty().then_some(ID_GENERATOR_DEFAULT)) {
-            host.serialize_field("instanceIdGenerator", generator)?;
-        }
+        host_fields::<S>(&mut host, self.service, self.instance, self.healthy, self.shown)?;
         host.serialize_field("valid", &self.healthy)?;
         host.serialize_field("marked", &false)?;
         host.end()
     }
+}
+
+/// What clients of all generations read of an instance; `shown` is its service's name as this one knows it.
+///
+/// All of it is the same on every node, as Java tells a change by it.
+pub(crate) fn host_fields<S: Serializer>(
+    host: &mut S::SerializeStruct,
+    service: &ServiceKey,
+    instance: &Instance,
+    healthy: bool,
+    shown: &(impl Serialize + ?Sized),
+) -> Result<(), S::Error> {
+    let Instance {
+        key,
+        kind,
+        cluster,
+        weight,
+        enabled,
+        metadata,
+        ..
+    } = instance;
+    let timings = instance.timings();
+    let millis = |duration: std::time::Duration| duration.as_millis() as u64;
+    host.serialize_field("instanceId", &Text(InstanceId { service, instance }))?;
+    host.serialize_field("ip", key.host.as_str())?;
+    host.serialize_field("port", &key.port)?;
+    host.serialize_field("weight", &weight.get())?;
+    host.serialize_field("healthy", &healthy)?;
+    host.serialize_field("enabled", enabled)?;
+    host.serialize_field("ephemeral", &(*kind == Kind::Ephemeral))?;
+    host.serialize_field("clusterName", cluster.as_str())?;
+    host.serialize_field("serviceName", shown)?;
+    host.serialize_field("metadata", &Pairs(metadata))?;
+    host.serialize_field("instanceHeartBeatInterval", &millis(timings.interval))?;
+    host.serialize_field("instanceHeartBeatTimeOut", &millis(timings.timeout))?;
+    host.serialize_field("ipDeleteTimeout", &millis(timings.delete))?;
+    // Absent when there is metadata without the key: Nacos 2.4's own slip, which clients have seen ever since (T-26).
+    let generator = metadata.get(ID_GENERATOR);
+    if let Some(generator) = generator.or(metadata.is_empty().then_some(ID_GENERATOR_DEFAULT)) {
+        host.serialize_field("instanceIdGenerator", generator)?;
+    }
+    Ok(())
 }
 
 struct LoneHost<'a> {

@@ -2,6 +2,7 @@
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use std::fmt;
+use std::marker::PhantomData;
 
 /// A JSON string, number or boolean as text; `None` for `null`. Arrays and objects are refused.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -56,34 +57,52 @@ impl<'de> Deserialize<'de> for LooseText {
     }
 }
 
-/// A JSON object of scalars; `null` is the empty one and pairs with a `null` value are left out.
+/// Takes the members of a JSON object as they are read, so that what is not kept is never held.
+pub(crate) trait Gather: Default {
+    /// `value` is `None` for `null`.
+    fn gather(&mut self, key: String, value: Option<String>);
+}
+
+/// Reads a JSON object of scalars; `null` is the empty one.
+///
+/// # Errors
+/// Anything else.
+pub(crate) fn gathered<'de, G: Gather, D: Deserializer<'de>>(deserializer: D) -> Result<G, D::Error> {
+    struct Members<G>(PhantomData<G>);
+    impl<'de, G: Gather> Visitor<'de> for Members<G> {
+        type Value = G;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of strings")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<G, A::Error> {
+            let mut gathered = G::default();
+            while let Some((key, value)) = map.next_entry::<String, LooseText>()? {
+                gathered.gather(key, value.0);
+            }
+            Ok(gathered)
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<G, E> {
+            Ok(G::default())
+        }
+    }
+    deserializer.deserialize_any(Members(PhantomData))
+}
+
+/// A JSON object of scalars; pairs with a `null` value are left out.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct LoosePairs(pub(crate) Vec<(String, String)>);
 
+impl Gather for LoosePairs {
+    fn gather(&mut self, key: String, value: Option<String>) {
+        self.0.extend(value.map(|value| (key, value)));
+    }
+}
+
 impl<'de> Deserialize<'de> for LoosePairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pairs;
-        impl<'de> Visitor<'de> for Pairs {
-            type Value = LoosePairs;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of strings")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LoosePairs, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some((key, value)) = map.next_entry::<String, LooseText>()? {
-                    if let Some(value) = value.0 {
-                        pairs.push((key, value));
-                    }
-                }
-                Ok(LoosePairs(pairs))
-            }
-
-            fn visit_unit<E: Error>(self) -> Result<LoosePairs, E> {
-                Ok(LoosePairs::default())
-            }
-        }
-        deserializer.deserialize_any(Pairs)
+        gathered(deserializer)
     }
 }

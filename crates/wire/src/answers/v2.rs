@@ -1,7 +1,7 @@
 //! The shapes of v2's answers, inside their wrapper.
 
-use super::{Checker, Pairs, Selector, clusters_of};
-use crate::{grouped_name, instance_id};
+use super::{Checker, InstanceMembers, Pairs, Selector, clusters_of};
+use crate::grouped_name;
 use muster_model::{Instance, Kind, ServiceKey, ServiceSnapshot};
 use std::collections::BTreeMap;
 
@@ -10,26 +10,15 @@ use std::collections::BTreeMap;
 #[serde(rename_all = "camelCase")]
 pub struct InstanceDetail {
     service_name: String,
-    ip: String,
-    port: u16,
-    cluster_name: String,
-    weight: f64,
-    healthy: bool,
-    instance_id: String,
-    metadata: Pairs,
+    #[serde(flatten)]
+    instance: InstanceMembers,
 }
 
 impl InstanceDetail {
     pub fn new(service: &ServiceKey, instance: &Instance) -> Self {
         Self {
             service_name: grouped_name(service).to_string(),
-            ip: instance.key.host.to_string(),
-            port: instance.key.port,
-            cluster_name: instance.cluster.to_string(),
-            weight: instance.weight.get(),
-            healthy: instance.healthy,
-            instance_id: instance_id(service, instance).to_string(),
-            metadata: Pairs(instance.metadata.clone()),
+            instance: InstanceMembers::new(service, instance),
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use super::scalar::Scalar;
 use crate::instance_form::parse_cluster;
-use crate::loose::LooseText;
+use crate::loose::{Gather, gathered};
 use crate::{Refusal, host_of};
 use muster_model::{ClusterName, Host, Instance, InstanceKey, Kind, Metadata, Weight};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use std::fmt;
 
 /// Pairs that are read of metadata. The check allows 1,024 characters in all, so more pairs than that are too many.
@@ -87,33 +87,19 @@ impl Pairs {
     }
 }
 
+impl Gather for Pairs {
+    fn gather(&mut self, key: String, value: Option<String>) {
+        let Some(value) = value else { return };
+        self.more |= self.kept.len() == PAIRS_MAX;
+        if !self.more {
+            self.kept.push((key, value));
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Pairs;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of strings")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
-                let mut pairs = Pairs::default();
-                while let Some((key, value)) = map.next_entry::<String, LooseText>()? {
-                    let Some(value) = value.0 else { continue };
-                    pairs.more |= pairs.kept.len() == PAIRS_MAX;
-                    if !pairs.more {
-                        pairs.kept.push((key, value));
-                    }
-                }
-                Ok(pairs)
-            }
-
-            fn visit_unit<E: Error>(self) -> Result<Pairs, E> {
-                Ok(Pairs::default())
-            }
-        }
-        deserializer.deserialize_any(Members)
+        gathered(deserializer)
     }
 }
 

@@ -12,14 +12,13 @@
 //!   before the one in which its snapshot was taken, or the snapshot's stamp where that is later ([`answer_time_ms`]). A
 //!   list that comes after was folded no earlier, so its stamp is above: an older list never looks newer than a newer push.
 
-use crate::list::{Clusters, ID_GENERATOR, ID_GENERATOR_DEFAULT, Pairs, Text, grouped_name, instance_id};
+use crate::list::{Clusters, Text, grouped_name, host_fields};
 use bytes::Bytes;
-use muster_model::{Instance, Kind, RenderKey, ServiceKey, ServiceSettings, ServiceSnapshot};
+use muster_model::{Instance, RenderKey, ServiceKey, ServiceSettings, ServiceSnapshot};
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use serde::Serialize;
 use serde::ser::{SerializeSeq, SerializeStruct, Serializer};
 use std::io::Write;
-use std::time::Duration;
 
 /// The type of a push.
 pub const NOTIFY_SUBSCRIBER_REQUEST: &str = "NotifySubscriberRequest";
@@ -224,7 +223,6 @@ impl Serialize for Hosts<'_> {
     }
 }
 
-/// An instance as clients of every version read it; all of it is the same on every node, as Java tells a change by it.
 struct Host<'a> {
     service: &'a ServiceKey,
     instance: &'a Instance,
@@ -233,36 +231,9 @@ struct Host<'a> {
 
 impl Serialize for Host<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Instance {
-            key,
-            kind,
-            cluster,
-            weight,
-            enabled,
-            metadata,
-            ..
-        } = self.instance;
-        let timings = self.instance.timings();
-        let millis = |duration: Duration| duration.as_millis() as u64;
         let mut host = serializer.serialize_struct("Instance", 14)?;
-        host.serialize_field("instanceId", &Text(instance_id(self.service, self.instance)))?;
-        host.serialize_field("ip", key.host.as_str())?;
-        host.serialize_field("port", &key.port)?;
-        host.serialize_field("weight", &weight.get())?;
-        host.serialize_field("healthy", &self.healthy)?;
-        host.serialize_field("enabled", enabled)?;
-        host.serialize_field("ephemeral", &(*kind == Kind::Ephemeral))?;
-        host.serialize_field("clusterName", cluster.as_str())?;
-        host.serialize_field("serviceName", &Text(grouped_name(self.service)))?;
-        host.serialize_field("metadata", &Pairs(metadata))?;
-        host.serialize_field("instanceHeartBeatInterval", &millis(timings.interval))?;
-        host.serialize_field("instanceHeartBeatTimeOut", &millis(timings.timeout))?;
-        host.serialize_field("ipDeleteTimeout", &millis(timings.delete))?;
-        // Absent when there is metadata without the key, as Nacos has it.
-        let generator = metadata.get(ID_GENERATOR);
-        if let Some(generator) = generator.or(metadata.is_empty().then_some(ID_GENERATOR_DEFAULT)) {
-            host.serialize_field("instanceIdGenerator", generator)?;
-        }
+        let shown = Text(grouped_name(self.service));
+        host_fields::<S>(&mut host, self.service, self.instance, self.healthy, &shown)?;
         host.end()
     }
 }

@@ -1,10 +1,9 @@
 //! The first message on a client's stream.
 
 use super::Unreadable;
-use crate::loose::LooseText;
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use crate::loose::{Gather, LooseText, gathered};
+use serde::de::{Deserialize, Deserializer, IgnoredAny};
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// Labels kept of a client; SDKs send five, and users add `app_…` of their own.
 pub const LABELS_MAX: usize = 64;
@@ -84,31 +83,17 @@ fn start_of(text: Option<String>) -> String {
 #[derive(Default)]
 struct Labels(BTreeMap<String, String>);
 
+impl Gather for Labels {
+    fn gather(&mut self, name: String, value: Option<String>) {
+        if self.0.len() < LABELS_MAX {
+            self.0.insert(start_of(Some(name)), start_of(value));
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Labels {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pairs;
-        impl<'de> Visitor<'de> for Pairs {
-            type Value = Labels;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of strings")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
-                let mut labels = BTreeMap::new();
-                while let Some((name, value)) = map.next_entry::<String, LooseText>()? {
-                    if labels.len() < LABELS_MAX {
-                        labels.insert(start_of(Some(name)), start_of(value.0));
-                    }
-                }
-                Ok(Labels(labels))
-            }
-
-            fn visit_unit<E: Error>(self) -> Result<Labels, E> {
-                Ok(Labels::default())
-            }
-        }
-        deserializer.deserialize_any(Pairs)
+        gathered(deserializer)
     }
 }
 

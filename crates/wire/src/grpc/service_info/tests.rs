@@ -1,7 +1,8 @@
 use super::*;
 use crate::grpc::Payload;
+use crate::list::ID_GENERATOR;
 use muster_model::{
-    ClusterName, GroupName, Host as HostName, InstanceKey, Metadata, NamespaceId, Renders, ServiceName, Weight,
+    ClusterName, GroupName, Host as HostName, InstanceKey, Kind, Metadata, NamespaceId, Renders, ServiceName, Weight,
 };
 use proptest::prelude::*;
 use prost::Message;
