@@ -325,6 +325,7 @@ fn through_tls(
         ("COMPAT_TLS", nodes.addresses.join(",")),
         ("COMPAT_TLS_MUTUAL", asking.addresses.join(",")),
         ("COMPAT_TLS_CA", made.path("ca.pem")),
+        ("NODE_EXTRA_CA_CERTS", made.path("ca.pem")),
         ("COMPAT_TLS_OTHER_CA", made.path("other-ca.pem")),
         ("COMPAT_TLS_CERT", made.path("client.pem")),
         ("COMPAT_TLS_KEY", made.path("client.key")),

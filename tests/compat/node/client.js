@@ -1,6 +1,6 @@
 'use strict';
 
-// The Node client against a cluster of three. `node client.js steps|failover|mixed|hold`; settings come in the environment:
+// The Node client against a cluster of three. `node client.js steps|failover|mixed|tls|hold`; settings come in the environment:
 // COMPAT_NODES=a,b,c  COMPAT_RUN=word  COMPAT_IP=address  COMPAT_PORT=first port of its own  COMPAT_VERSION=2.6.3|2.6.0  COMPAT_MODULES=folder
 
 const path = require('node:path');
@@ -20,8 +20,8 @@ const log = (...words) => console.error(new Date().toISOString(), ...words);
 const logger = { debug() {}, info: log, warn: log, error: log };
 
 const clients = [];
-async function connect(serverList, namespace) {
-  const client = new NacosNamingClient({ logger, serverList, ...(namespace ? { namespace } : {}) });
+async function connect(serverList, namespace, more = {}) {
+  const client = new NacosNamingClient({ logger, serverList, ...(namespace ? { namespace } : {}), ...more });
   client.on('error', log);
   client._hostReactor.on('error', log);
   await client.ready();
@@ -276,14 +276,49 @@ async function mixed() {
   }
 }
 
+/** By HTTPS; whom this process trusts, Node.js itself reads from NODE_EXTRA_CA_CERTS when it starts. */
+async function tls() {
+  const { COMPAT_TLS, COMPAT_TLS_OTHER_CA } = process.env;
+  const secure = { ssl: true };
+  const [publisher, subscriber] = [await connect(COMPAT_TLS.split(','), '', secure), await connect(COMPAT_TLS.split(','), '', secure)];
+  const service = `compat-node-tls-${COMPAT_RUN}`;
+  await run('tls_register', async () => {
+    await publisher.registerInstance(service, instance(60));
+  });
+  await run('tls_list', async () => {
+    await eventually('the instance', 5000, async () => has(await subscriber.getAllInstances(service, 'DEFAULT_GROUP', '', false), port + 60));
+  });
+  await run('tls_push', async () => {
+    const seen = watch(subscriber, service);
+    await eventually('the first callback', 5000, () => has(seen.hosts, port + 60));
+    const ms = await told(seen, 'a second instance', () => publisher.registerInstance(service, instance(61)), hosts => has(hosts, port + 61));
+    return { ms, detail: "publisher's call by HTTPS to subscriber's callback by UDP" };
+  });
+  await run('tls_refuses_unknown_ca', async () => {
+    const foreign = { HOLD_NODE: COMPAT_TLS, HOLD_SERVICE: service, HOLD_PORT: String(port + 62), HOLD_TLS: 'yes', NODE_EXTRA_CA_CERTS: COMPAT_TLS_OTHER_CA };
+    const child = spawn(process.execPath, [__filename, 'hold'], { env: { ...process.env, ...foreign }, stdio: ['pipe', 'pipe', 'pipe'] });
+    let said = '';
+    child.stderr.on('data', data => { said += data; });
+    const registered = await new Promise(resolve => {
+      child.stdout.once('data', () => resolve(true));
+      child.once('close', () => resolve(false));
+    });
+    child.kill('SIGKILL');
+    check(!registered, 'it registers in spite of another authority');
+    const why = said.match(/unable to verify[^\n,(]*|[^\n]*certificate[^\n,(]*/);
+    check(why, `it fails for another reason: ${said}`);
+    return why[0].trim();
+  });
+}
+
 async function holdUntilKilled() {
-  const client = await connect([process.env.HOLD_NODE]);
+  const client = await connect([process.env.HOLD_NODE], '', process.env.HOLD_TLS ? { ssl: true } : {});
   await client.registerInstance(process.env.HOLD_SERVICE, { ip, port: Number(process.env.HOLD_PORT) });
   process.stdout.write('holding\n');
   await sleep(120000);
 }
 
-const scenarios = { steps, failover, mixed, hold: holdUntilKilled };
+const scenarios = { steps, failover, mixed, tls, hold: holdUntilKilled };
 scenarios[process.argv[2]]().then(
   () => process.exit(0),
   error => {

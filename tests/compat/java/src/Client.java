@@ -21,7 +21,7 @@ import java.util.Properties;
 import java.util.stream.Collectors;
 
 /**
- * The Java client against a cluster of three: {@code Client steps|failover|mixed|hold}. Settings come in the environment:
+ * The Java client against a cluster of three: {@code Client steps|failover|mixed|tls|hold}. Settings come in the environment:
  * COMPAT_NODES=a,b,c COMPAT_RUN=word COMPAT_IP=address COMPAT_PORT=first port of its own COMPAT_VERSION=x.y.z
  */
 public final class Client {
@@ -49,6 +49,10 @@ public final class Client {
             case "mixed":
                 Report.listen();
                 mixed();
+                break;
+            case "tls":
+                Report.listen();
+                tls();
                 break;
             default:
                 hold();
@@ -421,6 +425,32 @@ public final class Client {
                 Report.print("{\"done\":" + Report.quote(words[0]) + ",\"error\":" + Report.quote(error.toString()) + "}");
             }
         }
+    }
+
+    /** By HTTPS. The client reads whom it trusts once, when its classes are loaded, so one process cannot try two authorities. */
+    private static void tls() throws Exception {
+        System.setProperty("tls.enable", "true");
+        System.setProperty("tls.client.authServer", "true");
+        System.setProperty("tls.client.trustCertPath", System.getenv("COMPAT_TLS_CA"));
+        String[] nodes = System.getenv("COMPAT_TLS").split(",");
+        NamingService publisher = connect(nodes), subscriber = connect(nodes);
+        String service = "compat-java-tls-" + RUN;
+        Report.run("tls_register", () -> {
+            publisher.registerInstance(service, GROUP, instance(60));
+            return null;
+        });
+        Report.run("tls_list", () -> {
+            Report.eventually("the instance", 5000, () -> listed(subscriber, service, GROUP, 60));
+            return null;
+        });
+        Watch seen = new Watch(subscriber, service, GROUP);
+        Report.run("tls_push", () -> {
+            // Its thread for listeners looks once a second for the first of them.
+            Thread.sleep(1500);
+            double ms = seen.told("a second instance", () -> publisher.registerInstance(service, GROUP, instance(61)),
+                    hosts -> Watch.has(hosts, PORT + 61));
+            return new Report.Outcome(ms, "publisher's call by HTTPS to subscriber's callback by UDP");
+        });
     }
 
     private static String number(double value) {

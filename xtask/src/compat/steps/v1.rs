@@ -92,6 +92,10 @@ const FAILOVER_JAVA: &[&str] = &[
     "failover_restarted_node",
 ];
 
+const TLS: &[&str] = &["tls_register", "tls_list", "tls_push"];
+
+const TLS_NODE: &[&str] = &["tls_register", "tls_list", "tls_push", "tls_refuses_unknown_ca"];
+
 const fn client(
     name: &'static str,
     language: &'static str,
@@ -117,9 +121,15 @@ const fn client(
 }
 
 pub(super) const CLIENTS: &[Client] = &[
-    client("node", "node", "2.6.3", NODE, FAILOVER, false),
+    Client {
+        tls: TLS_NODE,
+        ..client("node", "node", "2.6.3", NODE, FAILOVER, false)
+    },
     client("node", "node", "2.6.0", NODE, FAILOVER, false),
-    client("java", "java", "1.4.8", JAVA, FAILOVER_JAVA, true),
+    Client {
+        tls: TLS,
+        ..client("java", "java", "1.4.8", JAVA, FAILOVER_JAVA, true)
+    },
     client("python", "python", "0.1.17", PYTHON, FAILOVER, true),
     client("python-1.0", "python", "1.0.0", PYTHON, FAILOVER, true),
     client("go", "go", "1.1.6", GO, FAILOVER, false),
