@@ -15,6 +15,7 @@ mod mutate;
 mod openapi;
 mod overload;
 mod power;
+mod proof;
 mod sim;
 mod steps;
 
@@ -34,6 +35,8 @@ cargo xtask COMMAND
   compat [NAME]    real Nacos clients of 1.x, 2.x and 3.x against three nodes
   openapi          every HTTP call of a node against the description it serves of them
   mutate [NAME]    breaks our own rules one at a time and sees that a test notices; --check: do they still fit the code
+  proof --short|--long [NAME ...]
+                   all of the below that show the promises, one after the other, in ten minutes or in a night
   sim              a whole cluster in one thread, from one seed
   histories        clients against real processes under faults; what they saw is checked
   power            power lost under a whole group of real processes
@@ -68,6 +71,7 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
         "sim" => sim::run(rest),
         "histories" => histories::run(rest),
         "power" => power::run(rest),
+        "proof" => proof::run(rest),
         "fuzz" => fuzz::run(rest),
         "overload" => overload::run(rest),
         "bench" => bench(rest),

@@ -1,0 +1,79 @@
+//! `cargo xtask proof --short|--long [NAME ...]`: everything that tries to break the promises, one suite after the other.
+//!
+//! The short one is part of CI; the long one is for a night. Each suite is a command of its own, and prints what it found and how to
+//! repeat it.
+
+use crate::steps::{Step, run_all};
+use anyhow::{bail, ensure};
+
+/// One way of trying to break the promises.
+struct Suite {
+    name: &'static str,
+    /// The words after `cargo xtask` in the short run.
+    short: &'static [&'static str],
+    long: &'static [&'static str],
+}
+
+const SUITES: &[Suite] = &[
+    Suite {
+        name: "sim",
+        short: &["sim", "--seeds", "40"],
+        long: &["sim", "--seeds", "10000"],
+    },
+    Suite {
+        name: "histories",
+        short: &["histories", "--short"],
+        long: &["histories", "--rounds", "60"],
+    },
+    Suite {
+        name: "power",
+        short: &["power", "--rounds", "30"],
+        long: &["power", "--rounds", "1000"],
+    },
+    Suite {
+        name: "overload",
+        short: &["overload", "--short"],
+        long: &["overload", "--minutes", "60"],
+    },
+    Suite {
+        name: "fuzz",
+        short: &["fuzz", "--seconds", "60"],
+        long: &["fuzz", "--seconds", "1800"],
+    },
+    Suite {
+        name: "mutate",
+        short: &["mutate", "--check"],
+        long: &["mutate"],
+    },
+];
+
+/// # Errors
+/// A suite that failed; the others run nevertheless.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let (options, names): (Vec<&String>, Vec<&String>) = arguments.iter().partition(|word| word.starts_with("--"));
+    let long = match options.as_slice() {
+        [option] if *option == "--short" => false,
+        [option] if *option == "--long" => true,
+        _ => bail!("say --short or --long; suites: {}", known().join(", ")),
+    };
+    for name in &names {
+        ensure!(
+            known().contains(&name.as_str()),
+            "no suite is called {name}; there are {}",
+            known().join(", ")
+        );
+    }
+    let chosen = SUITES
+        .iter()
+        .filter(|suite| names.is_empty() || names.iter().any(|name| *name == suite.name));
+    let steps = chosen.map(|suite| {
+        let mut words = vec!["xtask"];
+        words.extend(if long { suite.long } else { suite.short });
+        Step::cargo(suite.name, &words)
+    });
+    run_all(steps.collect(), false)
+}
+
+fn known() -> Vec<&'static str> {
+    SUITES.iter().map(|suite| suite.name).collect()
+}
