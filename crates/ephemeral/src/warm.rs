@@ -54,7 +54,7 @@ pub(crate) async fn write(node: &Arc<Node>) {
         return;
     }
     let writing = node.clone();
-    let result = tokio::task::spawn_blocking(move || write_file(&writing, &dir)).await;
+    let result = muster_runtime::blocking(move || write_file(&writing, &dir)).await;
     match result {
         Ok(Ok(())) => {
             *written = writes;
@@ -71,7 +71,7 @@ pub(crate) async fn read(node: &Arc<Node>) {
         return;
     };
     let reading = node.clone();
-    let result = tokio::task::spawn_blocking(move || read_file(&reading, &dir.join(FILE))).await;
+    let result = muster_runtime::blocking(move || read_file(&reading, &dir.join(FILE))).await;
     match result {
         Ok(Ok(())) => tracing::info!(instances = node.store.instances_count(), "read the warm copy"),
         Ok(Err(Error::Io(error))) if error.kind() == io::ErrorKind::NotFound => {}

@@ -126,11 +126,8 @@ impl Persistent {
     /// Those of the disk. Nothing is lost by one: snapshot and log hold the state.
     pub async fn checkpoint(&self) -> io::Result<()> {
         let inner = self.inner.clone();
-        let run = tokio::task::spawn_blocking(move || inner.checkpointer.lock().run(&inner.store));
-        match run.await {
-            Ok(outcome) => outcome.map_err(table_error),
-            Err(joined) => Err(io::Error::other(joined)),
-        }
+        let run = muster_runtime::blocking(move || inner.checkpointer.lock().run(&inner.store));
+        run.await?.map_err(table_error)
     }
 
     /// Adds or replaces an instance.

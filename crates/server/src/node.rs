@@ -210,7 +210,7 @@ impl Node {
         let config = settings.persistent();
         let (hybrid, sink, machine_tasks) = (hybrid.clone(), Arc::new(changes.clone()), tasks.clone());
         // Reads the whole checkpoint.
-        let opening = tokio::task::spawn_blocking(move || Persistent::open(config, hybrid, sink, &machine_tasks));
+        let opening = muster_runtime::blocking(move || Persistent::open(config, hybrid, sink, &machine_tasks));
         let (persistent, machine) = opening.await.context("opening the replicated state")??;
         let consensus = Consensus::start(settings.consensus(), transport, machine, clock.clone(), tasks).await?;
         persistent.attach(consensus.clone());
