@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bytes that a disk writes as one.
 const SECTOR_BYTES: usize = 512;
@@ -22,11 +23,32 @@ struct State {
     /// Names as they are after power loss.
     synced_names: BTreeMap<PathBuf, Arc<Mutex<Content>>>,
     faults: Faults,
-    /// xorshift state; the seed repeats a run.
-    random: u64,
+    random: Random,
     syncs: u64,
     /// Power losses so far.
     losses: u64,
+}
+
+/// Xorshift; the seed repeats a run.
+#[derive(Clone, Copy)]
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        // The low bits of a xorshift are its weakest.
+        (self.next() >> 16) % bound
+    }
 }
 
 #[derive(Default)]
@@ -55,7 +77,7 @@ impl FaultyDisk {
                 names: BTreeMap::new(),
                 synced_names: BTreeMap::new(),
                 faults: Faults::default(),
-                random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+                random: Random::new(seed),
                 syncs: 0,
                 losses: 0,
             })),
@@ -66,6 +88,11 @@ impl FaultyDisk {
     /// This disk until the power goes.
     pub fn mount(&self) -> Self {
         Self(self.0.clone(), Some(self.0.lock().losses))
+    }
+
+    /// The power went since this was mounted: whoever runs on it has to end.
+    pub fn is_gone(&self) -> bool {
+        self.live().is_err()
     }
 
     /// The state, unless the power went since this was mounted.
@@ -83,12 +110,7 @@ impl FaultyDisk {
         let mut state = self.0.lock();
         let state = &mut *state;
         let mut random = state.random;
-        let mut coin = || {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random & 0x1000 == 0
-        };
+        let mut coin = || random.next() & 0x1000 == 0;
         let mut names = state.synced_names.clone();
         for (path, content) in &state.names {
             if !names.contains_key(path) && coin() {
@@ -323,5 +345,14 @@ impl Disk for FaultyDisk {
             .synced_names
             .extend(here.map(|(path, content)| (path.clone(), content.clone())));
         Ok(())
+    }
+
+    /// As a drive with a cache has them: mostly short, now and then one that is felt.
+    fn pause(&self) -> Duration {
+        let random = &mut self.0.lock().random;
+        if random.below(50) == 0 {
+            return Duration::from_millis(50);
+        }
+        Duration::from_micros(200 + random.below(4_800))
     }
 }
