@@ -25,4 +25,4 @@ pub use identity::{Identity, IdentityError};
 pub use log::{Done, LogConfig, LogEntry, LogError, LogState, OnFatal, Position, RaftLog, Reading, Sync, Vote};
 pub use snapshot::{SnapshotFile, SnapshotMeta, SnapshotReader, SnapshotReceiver, SnapshotWriter, Snapshots};
 pub use table::{Table, TableChanges, TableConfig, TableError, TableRecord};
-pub use tables::{SledTables, StateTable, Tables};
+pub use tables::{SledTables, StateTable, Tables, VisitRecord};

@@ -2,13 +2,16 @@
 
 use crate::table::{Table, TableChanges, TableConfig, TableError, TableRecord};
 
+/// Takes a record's key and value, or says why not.
+pub type VisitRecord<'a> = dyn FnMut(&[u8], Vec<u8>) -> Result<(), String> + 'a;
+
 /// An open table. All calls block on the disk: not for async threads.
 pub trait StateTable: Send + 'static {
     /// See [`Table::load`].
     ///
     /// # Errors
     /// [`TableError`].
-    fn load(&self, visit: &mut dyn FnMut(&[u8], Vec<u8>) -> Result<(), String>) -> Result<Option<Vec<u8>>, TableError>;
+    fn load(&self, visit: &mut VisitRecord<'_>) -> Result<Option<Vec<u8>>, TableError>;
 
     /// See [`Table::checkpoint`].
     ///
@@ -56,7 +59,7 @@ impl Tables for SledTables {
 }
 
 impl StateTable for Table {
-    fn load(&self, visit: &mut dyn FnMut(&[u8], Vec<u8>) -> Result<(), String>) -> Result<Option<Vec<u8>>, TableError> {
+    fn load(&self, visit: &mut VisitRecord<'_>) -> Result<Option<Vec<u8>>, TableError> {
         self.load(visit)
     }
 

@@ -3,7 +3,7 @@
 use super::disk::{FaultyDisk, State};
 use super::random::Random;
 use crate::table::{TableChanges, TableConfig, TableError, TableRecord};
-use crate::tables::{StateTable, Tables};
+use crate::tables::{StateTable, Tables, VisitRecord};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
@@ -101,7 +101,7 @@ impl FaultyTable {
 }
 
 impl StateTable for FaultyTable {
-    fn load(&self, visit: &mut dyn FnMut(&[u8], Vec<u8>) -> Result<(), String>) -> Result<Option<Vec<u8>>, TableError> {
+    fn load(&self, visit: &mut VisitRecord<'_>) -> Result<Option<Vec<u8>>, TableError> {
         let (newest, damage) = {
             let state = self.disk.live().map_err(|source| self.io_error(source))?;
             let table = state.tables.get(&self.dir);
