@@ -38,6 +38,10 @@ pub(super) struct Flusher {
     /// What is in the segments so far, for the head of the next one; the table is ahead of it.
     vote: Option<Vote>,
     purged: Option<Position>,
+    /// Purges and truncations that are on the disk, to hold against [`Table::cuts`].
+    cuts: u64,
+    /// A purge is on the disk whose segments are not gone yet.
+    removal_due: bool,
     buffer: Vec<u8>,
 }
 
@@ -59,6 +63,8 @@ impl Flusher {
             queue,
             on_fatal: Some(on_fatal),
             active: None,
+            cuts: 0,
+            removal_due: false,
             buffer: Vec::new(),
         }
     }
@@ -214,13 +220,17 @@ impl Flusher {
                 on_fatal(format!("the raft log cannot be written: {error}"));
             }
         }
-        let purged = batch.jobs.iter().any(|job| matches!(job, Job::Purge { .. }));
+        let cuts = batch.jobs.iter().filter(|job| job.is_cut()).count();
         for job in batch.jobs {
             job.finish(&outcome);
         }
+        if outcome.is_err() {
+            return;
+        }
+        self.cuts += cuts as u64;
+        self.removal_due |= cuts > 0;
         // Late: nobody waits for files to go.
-        if purged
-            && outcome.is_ok()
+        if self.removal_due
             && let Err(error) = self.remove_segments()
         {
             tracing::warn!(%error, "an old segment of the raft log could not be removed");
@@ -244,7 +254,8 @@ impl Flusher {
     }
 
     /// Removes the segments that hold no live entry, oldest first, each for good before the next: a hole between segments
-    /// would be damage.
+    /// would be damage. Which entries live is known by the table, which is ahead of the disk while a purge or a truncation
+    /// waits: a crash then brings entries back whose segment must be there. So the files wait for them.
     fn remove_segments(&mut self) -> io::Result<()> {
         let active = self
             .active
@@ -254,13 +265,19 @@ impl Flusher {
         loop {
             let oldest = {
                 let mut table = self.table.lock();
+                if table.cuts != self.cuts {
+                    return Ok(());
+                }
                 let keep_from = table.oldest_segment_in_use().unwrap_or(active).min(active);
                 match table.segments.first_key_value() {
                     Some((number, _)) if *number < keep_from => table.segments.pop_first(),
                     _ => None,
                 }
             };
-            let Some((_, segment)) = oldest else { return Ok(()) };
+            let Some((_, segment)) = oldest else {
+                self.removal_due = false;
+                return Ok(());
+            };
             self.disk.remove(&segment.path)?;
             self.disk.sync_folder(&self.config.folder)?;
         }

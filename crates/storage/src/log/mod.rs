@@ -241,7 +241,11 @@ impl RaftLog {
     /// An earlier error of the disk.
     pub fn truncate_after(&self, after: Option<u64>) -> io::Result<()> {
         self.queue.check()?;
-        self.table.lock().truncate_after(after);
+        {
+            let mut table = self.table.lock();
+            table.truncate_after(after);
+            table.cuts += 1;
+        }
         self.queue.push(Job::Truncate { after });
         Ok(())
     }
@@ -252,7 +256,11 @@ impl RaftLog {
     /// An earlier error of the disk.
     pub fn purge(&self, upto: Position) -> io::Result<()> {
         self.queue.check()?;
-        self.table.lock().purge(upto);
+        {
+            let mut table = self.table.lock();
+            table.purge(upto);
+            table.cuts += 1;
+        }
         self.queue.push(Job::Purge { upto });
         Ok(())
     }

@@ -27,6 +27,11 @@ impl Job {
         }
     }
 
+    /// It takes entries away.
+    pub(super) fn is_cut(&self) -> bool {
+        matches!(self, Job::Truncate { .. } | Job::Purge { .. })
+    }
+
     /// Tells the caller.
     pub(super) fn finish(self, result: &io::Result<()>) {
         let done = match self {

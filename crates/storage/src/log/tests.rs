@@ -442,6 +442,37 @@ fn one_sync_carries_all_that_waits() {
     assert!(disk.syncs() - before < 2_500, "{} syncs", disk.syncs() - before);
 }
 
+#[test]
+fn segments_stay_while_a_purge_that_frees_them_is_not_on_the_disk() {
+    with_a_task(|| {
+        let disk = FaultyDisk::new(1);
+        let small = LogConfig {
+            segment_bytes: 500,
+            ..config()
+        };
+        let log = try_open(&disk, small).unwrap();
+        for index in 0..100 {
+            append(&log, vec![entry(index)]).unwrap();
+        }
+        let run = |ms| {
+            RUNTIME.with_borrow(|runtime| {
+                let wait = async { tokio::time::sleep(Duration::from_millis(ms)).await };
+                runtime.as_ref().unwrap().block_on(wait);
+            });
+        };
+        log.purge(at(27)).unwrap();
+        // The flusher has written the first purge and waits for its disk when the second one comes, which is lost.
+        run(1);
+        log.purge(at(89)).unwrap();
+        disk.fill_up_after(0);
+        run(1_000);
+        disk.lose_power();
+        let log = open(&disk);
+        assert_eq!((log.state().purged, log.state().last), (Some(at(27)), Some(at(99))));
+        assert_eq!(read(&log, 0..999), (28..100).map(entry).collect::<Vec<_>>());
+    });
+}
+
 /// One life of a node between two power losses.
 #[derive(Clone, Debug)]
 enum Step {
