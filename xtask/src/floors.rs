@@ -18,7 +18,7 @@ const FLOORS: [(&str, u8); 16] = [
     ("push", 2),
     ("transport", 2),
     ("wire", 2),
-    ("storage", 1),
+    ("storage", 2),
     ("runtime", 1),
     ("model", 0),
 ];

@@ -106,7 +106,7 @@ impl Tls {
                 }
                 let looking = tls.clone();
                 // A panic there leaves the old certificate; the next look comes.
-                let _ = tokio::task::spawn_blocking(move || looking.look_and_say()).await;
+                let _ = muster_runtime::blocking(move || looking.look_and_say()).await;
             }
         });
     }

@@ -131,7 +131,7 @@ async fn main() {
     let clock = Clock::system();
     {
         let (folder, clock) = (folder.clone(), clock.clone());
-        tokio::task::spawn_blocking(move || log_alone(&folder, &clock))
+        muster_runtime::blocking(move || log_alone(&folder, &clock))
             .await
             .expect("no panics");
     }

@@ -141,7 +141,7 @@ impl Consensus {
         let fatal = Fatal::default();
         let opened = {
             let (disk, config, fatal) = (disk.clone(), config.clone(), fatal.clone());
-            tokio::task::spawn_blocking(move || Opened::open(disk, &config, fatal))
+            muster_runtime::blocking(move || Opened::open(disk, &config, fatal))
                 .await
                 .map_err(|error| StartError::Refused(error.to_string()))??
         };

@@ -55,9 +55,7 @@ impl LogStore {
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(io::Error::other(error)))
+    muster_runtime::blocking(work).await?
 }
 
 /// Waits for the flusher.

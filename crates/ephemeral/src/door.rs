@@ -10,6 +10,7 @@ use crate::{copier, keeper, loader, repair, seen, warm};
 use muster_membership::Membership;
 use muster_model::{ChangeId, ChangeSink, Instance, InstanceEdit, InstanceKey, Kind, MemberId, ServiceKey};
 use muster_runtime::{HybridClock, TaskKind, Tasks};
+use muster_storage::{Disk, RealDisk};
 use muster_transport::Transport;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,7 +33,36 @@ impl Ephemeral {
         changes: Arc<dyn ChangeSink>,
         tasks: &Tasks,
     ) -> Self {
-        let node = Arc::new(Node::new(config, membership, transport, hybrid, changes, tasks.clone()));
+        Self::start_on(
+            Arc::new(RealDisk),
+            config,
+            membership,
+            transport,
+            hybrid,
+            changes,
+            tasks,
+        )
+    }
+
+    /// As [`Ephemeral::start`], with the warm copy on a disk of the caller's. For tests.
+    pub fn start_on(
+        disk: Arc<dyn Disk>,
+        config: Config,
+        membership: Membership,
+        transport: Arc<dyn Transport>,
+        hybrid: HybridClock,
+        changes: Arc<dyn ChangeSink>,
+        tasks: &Tasks,
+    ) -> Self {
+        let node = Arc::new(Node::new(
+            disk,
+            config,
+            membership,
+            transport,
+            hybrid,
+            changes,
+            tasks.clone(),
+        ));
         follow_members(&node);
         copier::serve(&node);
         seen::serve(&node);

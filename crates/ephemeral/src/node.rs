@@ -11,6 +11,7 @@ use crate::wire::{Batch, Garbage};
 use muster_membership::Membership;
 use muster_model::{ChangeSink, MemberId, ServiceKey, Trace};
 use muster_runtime::{TaskKind, Tasks};
+use muster_storage::Disk;
 use muster_transport::{HandlerError, Route, Transport};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -38,6 +39,8 @@ impl Stage {
 
 pub(crate) struct Node {
     pub(crate) config: Config,
+    /// Of the warm copy.
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) store: Store,
     pub(crate) timeline: Timeline,
     pub(crate) membership: Membership,
@@ -58,6 +61,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(
+        disk: Arc<dyn Disk>,
         config: Config,
         membership: Membership,
         transport: Arc<dyn Transport>,
@@ -73,6 +77,7 @@ impl Node {
         Self {
             store: Store::new(transport.local(), hybrid, config.instances_max, config.tombstone_kept),
             config,
+            disk,
             timeline,
             membership,
             transport,

@@ -8,15 +8,18 @@ use crate::metrics;
 use crate::node::Node;
 use crate::wire::{self, Batch, Garbage};
 use bytes::Bytes;
-use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use muster_storage::{Disk, DiskFile};
+use std::io::{self, BufReader, Read};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 const WRITE_EVERY: Duration = Duration::from_secs(5);
 const FILE: &str = "ephemeral.warm";
+const DRAFT: &str = "ephemeral.warm.new";
+/// Written at once.
+const BUFFER_BYTES: usize = 256 << 10;
 /// Names the format; another one is not read.
 const MARK: [u8; 8] = *b"MUSTERW1";
 /// A batch has [`wire::BATCH_BYTES`] and one record more.
@@ -54,7 +57,7 @@ pub(crate) async fn write(node: &Arc<Node>) {
         return;
     }
     let writing = node.clone();
-    let result = tokio::task::spawn_blocking(move || write_file(&writing, &dir)).await;
+    let result = muster_runtime::blocking(move || write_file(&writing, &dir)).await;
     match result {
         Ok(Ok(())) => {
             *written = writes;
@@ -71,7 +74,7 @@ pub(crate) async fn read(node: &Arc<Node>) {
         return;
     };
     let reading = node.clone();
-    let result = tokio::task::spawn_blocking(move || read_file(&reading, &dir.join(FILE))).await;
+    let result = muster_runtime::blocking(move || read_file(&reading, &dir.join(FILE))).await;
     match result {
         Ok(Ok(())) => tracing::info!(instances = node.store.instances_count(), "read the warm copy"),
         Ok(Err(Error::Io(error))) if error.kind() == io::ErrorKind::NotFound => {}
@@ -86,10 +89,18 @@ fn failed(what: &'static str, error: &str) {
 }
 
 fn write_file(node: &Node, dir: &Path) -> Result<(), Error> {
-    fs::create_dir_all(dir)?;
-    let temporary: PathBuf = dir.join(format!("{FILE}.new"));
-    let mut file = BufWriter::new(File::create(&temporary)?);
-    file.write_all(&MARK)?;
+    let disk = &*node.disk;
+    let draft = dir.join(DRAFT);
+    let there = disk.list(dir)?;
+    if there.is_empty() {
+        disk.create_folder(dir)?;
+    }
+    // Of a write that did not come to its end.
+    if there.iter().any(|name| name == DRAFT) {
+        disk.remove(&draft)?;
+    }
+    let mut file = Appending::new(disk.create(&draft)?);
+    file.push(&MARK)?;
     let (mut after, mut frames) = (None, 0u64);
     loop {
         let (builder, last) = chunk(node, after);
@@ -98,9 +109,9 @@ fn write_file(node: &Node, dir: &Path) -> Result<(), Error> {
             if body.len() > FRAME_BYTES_MAX {
                 return Err(Error::Torn("a record too large for a frame"));
             }
-            file.write_all(&(body.len() as u32).to_le_bytes())?;
-            file.write_all(&xxh3_64(&body).to_le_bytes())?;
-            file.write_all(&body)?;
+            file.push(&(body.len() as u32).to_le_bytes())?;
+            file.push(&xxh3_64(&body).to_le_bytes())?;
+            file.push(&body)?;
             frames += 1;
         }
         match last {
@@ -108,18 +119,74 @@ fn write_file(node: &Node, dir: &Path) -> Result<(), Error> {
             None => break,
         }
     }
-    file.write_all(&0u32.to_le_bytes())?;
-    file.write_all(&frames.to_le_bytes())?;
-    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.push(&0u32.to_le_bytes())?;
+    file.push(&frames.to_le_bytes())?;
     // Synced before it takes the place of the last one, or a power cut could leave neither.
-    file.sync_all()?;
-    fs::rename(&temporary, dir.join(FILE))?;
+    file.finish()?;
+    disk.rename(&draft, &dir.join(FILE))?;
+    disk.sync_folder(dir)?;
     Ok(())
 }
 
+/// Writes one after the other.
+struct Appending {
+    file: Arc<dyn DiskFile>,
+    written: u64,
+    buffer: Vec<u8>,
+}
+
+impl Appending {
+    fn new(file: Arc<dyn DiskFile>) -> Self {
+        Self {
+            file,
+            written: 0,
+            buffer: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.write_out()?;
+        }
+        Ok(())
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        self.file.write_at(self.written, &self.buffer)?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        self.write_out()?;
+        self.file.sync()
+    }
+}
+
+/// Reads one after the other.
+struct Reading {
+    file: Arc<dyn DiskFile>,
+    at: u64,
+    end: u64,
+}
+
+impl Read for Reading {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = buffer
+            .len()
+            .min(usize::try_from(self.end - self.at).unwrap_or(usize::MAX));
+        self.file.read_at(self.at, &mut buffer[..count])?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
 fn read_file(node: &Node, path: &Path) -> Result<(), Error> {
-    for_each_batch(path, |batch| Ok(batch.parse(node.timeline.now()).map(drop)?))?;
-    for_each_batch(path, |batch| {
+    let disk = &*node.disk;
+    for_each_batch(disk, path, |batch| Ok(batch.parse(node.timeline.now()).map(drop)?))?;
+    for_each_batch(disk, path, |batch| {
         let now = node.timeline.now();
         let mut incoming = batch.parse(now)?;
         for record in incoming.iter_mut().filter(|record| !record.state.is_gone()) {
@@ -131,8 +198,10 @@ fn read_file(node: &Node, path: &Path) -> Result<(), Error> {
 }
 
 /// Hands each frame's batch on, checked.
-fn for_each_batch(path: &Path, mut take: impl FnMut(Batch) -> Result<(), Error>) -> Result<(), Error> {
-    let mut file = BufReader::new(File::open(path)?);
+fn for_each_batch(disk: &dyn Disk, path: &Path, mut take: impl FnMut(Batch) -> Result<(), Error>) -> Result<(), Error> {
+    let file = disk.open(path)?;
+    let end = file.length()?;
+    let mut file = BufReader::new(Reading { file, at: 0, end });
     if read_array::<8>(&mut file)? != MARK {
         return Err(Error::Torn("another format"));
     }

@@ -1,4 +1,4 @@
-//! The state in sled: what has changed since the last checkpoint, written and synced off the apply path.
+//! The state in a table, sled's in a process: what has changed since the last checkpoint, written and synced off the apply path.
 //!
 //! ```text
 //! s namespace 0 group 0 name               -> service without instances
@@ -20,7 +20,7 @@ use crate::window::{BLOCK, CAPACITY, Window};
 use bytes::Bytes;
 use muster_consensus::{Applied, LogPosition};
 use muster_model::{Instance, InstanceKey, MemberId, ServiceKey, Stamp};
-use muster_storage::{Table, TableChanges, TableConfig, TableError, TableRecord};
+use muster_storage::{StateTable, TableChanges, TableConfig, TableError, TableRecord, Tables};
 use prost::Message;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -74,24 +74,26 @@ impl Dirty {
 
 /// Writes checkpoints; blocks, so it is called from blocking threads alone.
 pub(crate) struct Checkpointer {
+    tables: Arc<dyn Tables>,
     config: TableConfig,
     /// None after a failure: what is on disk is then unknown, and the next checkpoint starts over.
-    table: Option<Table>,
+    table: Option<Box<dyn StateTable>>,
     last: Option<Applied>,
 }
 
 impl Checkpointer {
     /// Opens the table and loads the state. A damaged one is put aside, counted, and the state is empty.
-    pub(crate) fn open(config: TableConfig) -> Result<(Self, State), TableError> {
-        let (table, state, last) = match load(&config) {
+    pub(crate) fn open(tables: Arc<dyn Tables>, config: TableConfig) -> Result<(Self, State), TableError> {
+        let (table, state, last) = match load(&*tables, &config) {
             Err(TableError::Damaged { path, reason }) => {
                 metrics::REBUILT.inc();
                 tracing::error!(path = %path.display(), reason, "checkpoint is damaged: put aside, rebuilding from snapshot and log");
-                (Table::start_over(&config)?, State::default(), None)
+                (tables.start_over(&config)?, State::default(), None)
             }
             loaded => loaded?,
         };
         let checkpointer = Self {
+            tables,
             config,
             table: Some(table),
             last,
@@ -132,10 +134,10 @@ impl Checkpointer {
         let seal = seal(&work.state, &work.applied);
         let (table, fresh) = match &mut self.table {
             Some(table) => (table, false),
-            None => (self.table.insert(Table::start_over(&self.config)?), true),
+            None => (self.table.insert(self.tables.start_over(&self.config)?), true),
         };
         if fresh || work.dirty.everything {
-            table.replace(everything(&work.state), &seal)?;
+            table.replace(&mut everything(&work.state), &seal)?;
         } else {
             table.checkpoint(&changes(&work.state, &work.dirty), &seal)?;
         }
@@ -144,12 +146,12 @@ impl Checkpointer {
     }
 }
 
-type Loaded = (Table, State, Option<Applied>);
+type Loaded = (Box<dyn StateTable>, State, Option<Applied>);
 
-fn load(config: &TableConfig) -> Result<Loaded, TableError> {
-    let table = Table::open(config)?;
+fn load(tables: &dyn Tables, config: &TableConfig) -> Result<Loaded, TableError> {
+    let table = tables.open(config)?;
     let mut loading = Loading::default();
-    let seal = table.load(|key, value| loading.add(key, value).map_err(|malformed| malformed.0))?;
+    let seal = table.load(&mut |key, value| loading.add(key, value).map_err(|malformed| malformed.0))?;
     let Some(seal) = seal else {
         return Ok((table, State::default(), None));
     };

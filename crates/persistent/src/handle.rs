@@ -13,7 +13,7 @@ use muster_model::{
     ServiceKey, ServiceSettings,
 };
 use muster_runtime::{HybridClock, TaskKind, Tasks};
-use muster_storage::{TableConfig, TableError};
+use muster_storage::{SledTables, TableConfig, TableError, Tables};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
@@ -63,12 +63,27 @@ impl Persistent {
         changes: Arc<dyn ChangeSink>,
         tasks: &Tasks,
     ) -> io::Result<(Self, Arc<dyn StateMachine>)> {
-        let (persistent, store) = Self::open_store(&config, hybrid, changes)?;
+        Self::open_on(Arc::new(SledTables), config, hybrid, changes, tasks)
+    }
+
+    /// As [`Persistent::open`], with tables of the caller's. For tests.
+    ///
+    /// # Errors
+    /// As [`Persistent::open`].
+    pub fn open_on(
+        tables: Arc<dyn Tables>,
+        config: Config,
+        hybrid: HybridClock,
+        changes: Arc<dyn ChangeSink>,
+        tasks: &Tasks,
+    ) -> io::Result<(Self, Arc<dyn StateMachine>)> {
+        let (persistent, store) = Self::open_store(tables, &config, hybrid, changes)?;
         persistent.spawn_checkpoints(config.checkpoint_every, tasks);
         Ok((persistent, store))
     }
 
     pub(crate) fn open_store(
+        tables: Arc<dyn Tables>,
         config: &Config,
         hybrid: HybridClock,
         changes: Arc<dyn ChangeSink>,
@@ -78,7 +93,7 @@ impl Persistent {
             dir: config.data_dir.join("state"),
             cache_bytes: config.sled_cache_bytes,
         };
-        let (checkpointer, state) = Checkpointer::open(table).map_err(table_error)?;
+        let (checkpointer, state) = Checkpointer::open(tables, table).map_err(table_error)?;
         let applied = checkpointer.last().cloned();
         let store = Arc::new(Store::new(state, applied, hybrid, changes));
         let inner = Inner {
@@ -126,11 +141,8 @@ impl Persistent {
     /// Those of the disk. Nothing is lost by one: snapshot and log hold the state.
     pub async fn checkpoint(&self) -> io::Result<()> {
         let inner = self.inner.clone();
-        let run = tokio::task::spawn_blocking(move || inner.checkpointer.lock().run(&inner.store));
-        match run.await {
-            Ok(outcome) => outcome.map_err(table_error),
-            Err(joined) => Err(io::Error::other(joined)),
-        }
+        let run = muster_runtime::blocking(move || inner.checkpointer.lock().run(&inner.store));
+        run.await?.map_err(table_error)
     }
 
     /// Adds or replaces an instance.

@@ -1,7 +1,8 @@
 //! The binary: load settings, build the parts, join them, signals, the order of shutdown, exit code.
 //!
 //! - [`settings`]: one typed tree from defaults, file, environment and flags.
-//! - [`node`]: one node, its parts in the order they need each other.
+//! - [`core`]: the parts of a node behind its client doors, in the order they need each other.
+//! - [`node`]: one node, its core and its client doors.
 //! - [`shutdown`]: the end of the day, step by step.
 //! - [`dev`]: a three-node cluster of real processes on this machine.
 //!
@@ -9,6 +10,7 @@
 
 pub mod addresses;
 mod client_doors;
+pub mod core;
 pub mod dev;
 pub mod limits;
 pub mod logging;

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One open file. Offsets are given, never remembered: readers and the writer share it.
 pub trait DiskFile: Send + std::marker::Sync + 'static {
@@ -69,6 +70,12 @@ pub trait Disk: Send + std::marker::Sync + 'static {
     /// # Errors
     /// The disk's.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// How long the next write or sync is to seem to take, for a simulation whose time stands still while it runs. A real
+    /// disk takes its time by itself.
+    fn pause(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// The machine's file system.

@@ -68,7 +68,7 @@ pub struct TableChanges {
     pub remove: Vec<Vec<u8>>,
 }
 
-/// The open table. All calls block on the disk: not for async threads.
+/// The open table in sled. All calls block on the disk: not for async threads.
 #[derive(Debug)]
 pub struct Table {
     dir: PathBuf,

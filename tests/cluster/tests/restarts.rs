@@ -164,6 +164,7 @@ async fn added_ahead(lead: Duration) {
     let leader = cluster.leader(SOON).await.unwrap();
     cluster.prepare(4).unwrap();
     let (server, member) = (cluster.address(leader), format!("4@{}", cluster.address(4)));
+    #[allow(clippy::disallowed_methods, reason = "not the product")]
     let added = tokio::task::spawn_blocking(move || operator(&server, ["add".to_owned(), member]));
     tokio::time::sleep(lead).await;
     cluster.start_joining(4).unwrap();

@@ -8,6 +8,7 @@ use muster_model::{
     Trace,
 };
 use muster_runtime::{Clock, HybridClock, Shutdown, Tasks};
+use muster_storage::{Disk, RealDisk};
 use muster_transport::memory::{MemoryTransport, Network};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -100,6 +101,10 @@ fn member(id: u64) -> Member {
 }
 
 pub(crate) fn start(network: &Network, id: u64, of: u64, config: Config) -> TestNode {
+    start_on(Arc::new(RealDisk), network, id, of, config)
+}
+
+pub(crate) fn start_on(disk: Arc<dyn Disk>, network: &Network, id: u64, of: u64, config: Config) -> TestNode {
     let clock = Clock::manual(1_700_000_000_000);
     let hybrid = HybridClock::new(clock.clone());
     let transport = network.join(MemberId(id));
@@ -113,7 +118,8 @@ pub(crate) fn start(network: &Network, id: u64, of: u64, config: Config) -> Test
         &tasks,
     );
     let told = Arc::new(Told::default());
-    let store = Ephemeral::start(
+    let store = Ephemeral::start_on(
+        disk,
         config,
         membership.clone(),
         transport.clone(),

@@ -3,8 +3,10 @@
 use super::cluster::*;
 use crate::{Config, Loading};
 use muster_model::MemberId;
+use muster_storage::testing::FaultyDisk;
 use muster_transport::memory::Network;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn warm(dir: &Path, id: u64) -> Config {
@@ -203,6 +205,38 @@ async fn a_warm_copy_is_not_read_where_a_ready_member_knows_better() {
     nodes.push(start(&network, 3, 3, forgetful(3)));
     eventually("it is ready", Duration::from_secs(5), || nodes[2].is_ready()).await;
     assert_eq!(nodes[2].ports(&s), [10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_all_lose_power_at_any_moment_of_a_copy_the_last_whole_one_is_read() {
+    for seed in 1..=40 {
+        let disk = FaultyDisk::new(seed);
+        let mounted = || Arc::new(disk.mount());
+        let network = Network::new();
+        let config = || warm(Path::new("/data"), 1);
+        let node = start_on(mounted(), &network, 1, 1, config());
+        eventually("it is ready", Duration::from_secs(1), || node.is_ready()).await;
+        let s = service("a");
+        for round in 1..=3 {
+            for port in 1..=100 {
+                node.store.register(&s, instance(round * 100 + port)).unwrap();
+            }
+            if round == 3 {
+                // A copy is a name, a write, a sync, a name and a sync of the folder.
+                disk.lose_power_after(seed % 6);
+            }
+            node.store.drain(Duration::from_secs(5)).await;
+        }
+        if disk.losses() == 0 {
+            disk.lose_power();
+        }
+        node.kill(&network);
+        let node = start_on(mounted(), &Network::new(), 1, 1, config());
+        eventually("it is ready", Duration::from_secs(1), || node.is_ready()).await;
+        let found = node.ports(&s).len();
+        assert!(found == 300 || (found == 200 && seed % 6 < 5), "seed {seed}: {found}");
+        node.tasks.shutdown().begin();
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,6 +13,7 @@ use muster_model::{
     Trace,
 };
 use muster_runtime::{Clock, HybridClock};
+use muster_storage::{SledTables, Tables};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::path::Path;
@@ -104,12 +105,16 @@ pub(super) fn frozen(store: &Store) -> Vec<u8> {
 }
 
 pub(super) fn open(dir: &Path) -> (Persistent, Arc<Store>) {
+    open_on(Arc::new(SledTables), dir).unwrap()
+}
+
+pub(super) fn open_on(tables: Arc<dyn Tables>, dir: &Path) -> std::io::Result<(Persistent, Arc<Store>)> {
     let config = Config {
         data_dir: dir.to_owned(),
         checkpoint_every: Duration::from_secs(1),
         sled_cache_bytes: 8 * 1024 * 1024,
     };
-    Persistent::open_store(&config, hybrid(), Arc::new(Heard::default())).unwrap()
+    Persistent::open_store(tables, &config, hybrid(), Arc::new(Heard::default()))
 }
 
 /// A group of one that commits in the order it is asked, after the failures it was told of.

@@ -1,10 +1,13 @@
-use super::fixture::{apply, apply_commands, at, command, frozen, instance, key, open, service, store};
+use super::fixture::{apply, apply_commands, at, command, frozen, instance, key, open, open_on, service, store};
 use crate::command::Action;
 use crate::metrics;
 use crate::store::Store;
 use muster_consensus::StateMachine;
 use muster_model::Metadata;
+use muster_storage::SledTables;
+use muster_storage::testing::FaultyDisk;
 use std::path::Path;
+use std::sync::Arc;
 
 fn register(name: &str, port: u16) -> Action {
     Action::Register(service(name), instance(port))
@@ -155,12 +158,55 @@ async fn a_damaged_checkpoint_is_put_aside_and_the_state_is_empty() {
 async fn a_second_node_on_the_same_folder_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let _first = open(dir.path());
-    let config = crate::Config {
-        data_dir: dir.path().to_owned(),
-        checkpoint_every: std::time::Duration::from_secs(1),
-        sled_cache_bytes: 1 << 20,
-    };
-    let sink = std::sync::Arc::new(super::fixture::Heard::default());
-    let refused = crate::Persistent::open_store(&config, super::fixture::hybrid(), sink);
+    let refused = open_on(Arc::new(SledTables), dir.path());
     assert_eq!(refused.err().unwrap().kind(), std::io::ErrorKind::ResourceBusy);
+}
+
+/// Whatever the power leaves of the checkpoints, what is opened is one of the states that were sealed, and the rest comes
+/// from the log behind it.
+#[tokio::test]
+async fn after_any_loss_of_power_an_earlier_checkpoint_and_the_log_behind_it_give_the_whole_state() {
+    let log: Vec<_> = (1..=120_u16)
+        .map(|n| match n % 3 {
+            0 => Action::Deregister(service(&format!("s{}", n % 7)), key(n / 2)),
+            1 => Action::SetSwitch(format!("w{}", n % 5), Some(n.to_string())),
+            _ => register(&format!("s{}", n % 7), n),
+        })
+        .zip(1..)
+        .map(|(action, index)| command(index, action).encode())
+        .collect();
+    let (mut at_last, mut earlier, mut empty) = (0, 0, 0);
+    for seed in 1..=80 {
+        let disk = FaultyDisk::new(seed);
+        let reopen = || open_on(Arc::new(disk.mount()), Path::new("/data")).unwrap();
+        let (persistent, store) = reopen();
+        let mut last = 0;
+        for (round, piece) in (0..6).zip(log.chunks(20)) {
+            apply_commands(&store, round * 20 + 1, piece.to_vec());
+            if round == 5 && seed % 2 == 0 {
+                disk.lose_power_after(0);
+            }
+            if persistent.checkpoint().await.is_ok() {
+                last = round * 20 + 20;
+            }
+        }
+        if seed % 2 == 1 {
+            disk.lose_power();
+        }
+        let expected = frozen(&store);
+        let (_persistent, store) = reopen();
+        let from = store.applied().map_or(0, |applied| applied.position.index);
+        assert_eq!(from % 20, 0, "seed {seed}: sealed at {from}");
+        match from {
+            0 => empty += 1,
+            _ if from < last => earlier += 1,
+            _ => at_last += 1,
+        }
+        apply_commands(&store, from + 1, log[from as usize..].to_vec());
+        assert_eq!(frozen(&store), expected, "seed {seed}: from {from}");
+    }
+    assert!(
+        at_last >= 20 && earlier >= 10 && empty >= 5,
+        "{at_last} {earlier} {empty}"
+    );
 }

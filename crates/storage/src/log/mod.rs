@@ -4,6 +4,7 @@
 //! append / save_vote / truncate / purge --> memory table (readable at once)
 //!                                      \-> queue --> flusher thread: one write, one sync, then every `done`
 //! ```
+//! A simulation that keeps to one thread gets a task in its place; see [`muster_runtime::keep_to_one_thread`].
 //!
 //! What it promises:
 //! 1. A `done` that says ok means: this and everything queued before it is on the disk.
@@ -14,6 +15,7 @@
 //! Segments are `<number>.log`: the number, not the first index, because a truncation may bring indexes back.
 
 mod flusher;
+mod queue;
 mod record;
 mod recover;
 mod table;
@@ -23,13 +25,16 @@ mod tests;
 
 use crate::disk::Disk;
 use bytes::Bytes;
-use flusher::{Flusher, Job, Queue};
+use flusher::Flusher;
+use muster_runtime::{Shutdown, TaskKind, Tasks};
 use parking_lot::Mutex;
+use queue::{Job, Queue};
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use table::{Piece, Table};
 
 /// A place in the log: the leadership that wrote the entry, and the index.
@@ -148,11 +153,13 @@ pub struct RaftLog {
     /// Held for a few lines; the flusher takes it after each write.
     table: Arc<Mutex<Table>>,
     queue: Arc<Queue>,
-    flusher: Mutex<Option<std::thread::JoinHandle<()>>>,
+    /// None once closed, and for a task.
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl RaftLog {
-    /// Reads what is there and starts the flusher.
+    /// Reads what is there and starts the flusher: a thread, or a task of the current runtime where the calling thread keeps
+    /// to itself.
     ///
     /// # Errors
     /// [`LogError::Damaged`] for damage anywhere but in a torn tail.
@@ -163,13 +170,18 @@ impl RaftLog {
         let queue = Arc::new(Queue::new(config.queue_bytes));
         let mut flusher = Flusher::new(config, disk, table.clone(), queue.clone(), on_fatal);
         flusher.begin_segment(number)?;
-        let thread = std::thread::Builder::new()
-            .name("raft-log".into())
-            .spawn(move || flusher.run())?;
+        let thread = if muster_runtime::keeps_to_one_thread() {
+            let flushing = flusher.run_as_task();
+            Tasks::new(Shutdown::new()).spawn("raft-log", TaskKind::Contained, flushing);
+            None
+        } else {
+            let thread = std::thread::Builder::new().name("raft-log".into());
+            Some(thread.spawn(move || flusher.run())?)
+        };
         Ok(Self {
             table,
             queue,
-            flusher: Mutex::new(Some(thread)),
+            thread: Mutex::new(thread),
         })
     }
 
@@ -229,7 +241,11 @@ impl RaftLog {
     /// An earlier error of the disk.
     pub fn truncate_after(&self, after: Option<u64>) -> io::Result<()> {
         self.queue.check()?;
-        self.table.lock().truncate_after(after);
+        {
+            let mut table = self.table.lock();
+            table.truncate_after(after);
+            table.cuts += 1;
+        }
         self.queue.push(Job::Truncate { after });
         Ok(())
     }
@@ -240,7 +256,11 @@ impl RaftLog {
     /// An earlier error of the disk.
     pub fn purge(&self, upto: Position) -> io::Result<()> {
         self.queue.check()?;
-        self.table.lock().purge(upto);
+        {
+            let mut table = self.table.lock();
+            table.purge(upto);
+            table.cuts += 1;
+        }
         self.queue.push(Job::Purge { upto });
         Ok(())
     }
@@ -279,9 +299,11 @@ impl RaftLog {
     }
 
     /// Writes and syncs what waits and ends the flusher. Blocks. Later calls fail.
+    ///
+    /// As a task the flusher ends after this has returned, and with its runtime it ends without writing anything.
     pub fn close(&self) {
         self.queue.close();
-        if let Some(thread) = self.flusher.lock().take()
+        if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()
         {
             tracing::error!("the flusher of the raft log panicked");

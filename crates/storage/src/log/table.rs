@@ -41,6 +41,9 @@ pub(super) struct Table {
     pub(super) vote: Option<Vote>,
     pub(super) committed: Option<Position>,
     pub(super) segments: BTreeMap<u64, Segment>,
+    /// Purges and truncations since it was opened. While the flusher has written fewer, this table has forgotten entries
+    /// that a crash would bring back.
+    pub(super) cuts: u64,
     cached_bytes: usize,
     cache_bytes_max: usize,
     /// Entries below this index hold no payload.

@@ -3,17 +3,75 @@
 use super::*;
 use crate::testing::FaultyDisk;
 use proptest::prelude::*;
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::mpsc;
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
 
 const FOLDER: &str = "/log";
+
+thread_local! {
+    /// Where the flusher runs when it is a task.
+    static RUNTIME: RefCell<Option<Runtime>> = const { RefCell::new(None) };
+}
+
+fn with_a_task(test: fn()) {
+    muster_runtime::keep_to_one_thread(true);
+    RUNTIME.set(Some(
+        Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap(),
+    ));
+    test();
+    RUNTIME.take();
+    muster_runtime::keep_to_one_thread(false);
+}
+
+/// Each test twice: the flusher is a thread, and a task.
+macro_rules! both_ways {
+    ($($test:ident),* $(,)?) => {
+        mod by_a_thread { $( #[test] fn $test() { super::$test(); } )* }
+        mod by_a_task { $( #[test] fn $test() { super::with_a_task(super::$test); } )* }
+    };
+}
+
+both_ways!(
+    what_was_appended_is_there_after_a_restart,
+    a_torn_tail_is_cut_at_every_byte_of_the_last_write,
+    zeros_after_a_torn_tail_are_cut_too,
+    a_flipped_bit_in_what_was_synced_before_later_writes_refuses_to_start,
+    a_flipped_bit_in_an_earlier_segment_refuses_to_start,
+    a_missing_segment_refuses_to_start,
+    records_of_another_segment_are_never_taken_for_this_ones,
+    votes_and_entries_reach_the_disk_in_the_order_of_the_calls,
+    a_truncation_and_what_follows_it_survive_a_restart,
+    purging_removes_files_and_keeps_vote_and_position,
+    a_snapshot_beyond_the_log_purges_it_whole_and_the_log_goes_on_behind_it,
+    a_hole_is_refused,
+    the_cache_is_bounded_and_older_entries_come_from_disk,
+    a_full_disk_fails_everything_from_there_on_and_loses_nothing_before,
+    a_failed_sync_is_never_tried_again,
+    one_sync_carries_all_that_waits,
+    what_a_start_finds_is_on_the_disk_before_it_counts,
+);
 
 fn config() -> LogConfig {
     LogConfig::new(FOLDER.into())
 }
 
 fn try_open(disk: &FaultyDisk, config: LogConfig) -> Result<RaftLog, LogError> {
-    RaftLog::open(config, Arc::new(disk.mount()), Box::new(|_| {}))
+    try_open_telling(disk, config, Box::new(|_| {}))
+}
+
+fn try_open_telling(disk: &FaultyDisk, config: LogConfig, on_fatal: OnFatal) -> Result<RaftLog, LogError> {
+    RUNTIME.with_borrow(|runtime| {
+        let _entered = runtime.as_ref().map(Runtime::enter);
+        RaftLog::open(config, Arc::new(disk.mount()), on_fatal)
+    })
 }
 
 fn open(disk: &FaultyDisk) -> RaftLog {
@@ -50,9 +108,23 @@ fn vote(term: u64) -> Vote {
 
 /// Waits for the flusher.
 fn wait(call: impl FnOnce(Done) -> io::Result<()>) -> io::Result<()> {
-    let (told, hears) = mpsc::channel();
+    let (told, hears) = oneshot::channel();
     call(Box::new(move |result| told.send(result).unwrap()))?;
-    hears.recv().expect("done is always called")
+    let heard = RUNTIME.with_borrow(|runtime| match runtime {
+        Some(runtime) => runtime.block_on(hears),
+        None => hears.blocking_recv(),
+    });
+    heard.expect("done is always called")
+}
+
+/// The end of a process that is not in a hurry.
+fn close(log: RaftLog) {
+    log.close();
+    RUNTIME.with_borrow(|runtime| {
+        if let Some(runtime) = runtime {
+            runtime.block_on(async { tokio::time::sleep(Duration::from_secs(1)).await });
+        }
+    });
 }
 
 fn append(log: &RaftLog, entries: Vec<LogEntry>) -> io::Result<()> {
@@ -71,14 +143,13 @@ fn files(disk: &FaultyDisk) -> Vec<PathBuf> {
     names.iter().map(|name| Path::new(FOLDER).join(name)).collect()
 }
 
-#[test]
 fn what_was_appended_is_there_after_a_restart() {
     let disk = FaultyDisk::new(1);
     let log = open(&disk);
     append(&log, (0..50).map(entry).collect()).unwrap();
     wait(|done| log.save_vote(vote(3), done)).unwrap();
     log.save_committed(at(40));
-    drop(log);
+    close(log);
     let log = open(&disk);
     let state = log.state();
     assert_eq!(
@@ -88,7 +159,6 @@ fn what_was_appended_is_there_after_a_restart() {
     assert_eq!(read(&log, 0..100), (0..50).map(entry).collect::<Vec<_>>());
 }
 
-#[test]
 fn a_torn_tail_is_cut_at_every_byte_of_the_last_write() {
     let disk = FaultyDisk::new(1);
     let log = open(&disk);
@@ -104,7 +174,7 @@ fn a_torn_tail_is_cut_at_every_byte_of_the_last_write() {
         let last = if length == whole.len() { 10 } else { 9 };
         assert_eq!(log.state().last, Some(at(last)), "cut at {length}");
         append(&log, vec![entry(last + 1)]).unwrap();
-        drop(log);
+        close(log);
         assert_eq!(
             read(&open(&disk), 0..99).len() as u64,
             last + 2,
@@ -113,7 +183,6 @@ fn a_torn_tail_is_cut_at_every_byte_of_the_last_write() {
     }
 }
 
-#[test]
 fn zeros_after_a_torn_tail_are_cut_too() {
     let disk = FaultyDisk::new(1);
     append(&open(&disk), (0..10).map(entry).collect()).unwrap();
@@ -122,7 +191,6 @@ fn zeros_after_a_torn_tail_are_cut_too() {
     assert_eq!(open(&disk).state().last, Some(at(9)));
 }
 
-#[test]
 fn a_flipped_bit_in_what_was_synced_before_later_writes_refuses_to_start() {
     let disk = FaultyDisk::new(1);
     let log = open(&disk);
@@ -141,7 +209,6 @@ fn a_flipped_bit_in_what_was_synced_before_later_writes_refuses_to_start() {
     }
 }
 
-#[test]
 fn a_flipped_bit_in_an_earlier_segment_refuses_to_start() {
     let disk = FaultyDisk::new(1);
     append(&open(&disk), (0..10).map(entry).collect()).unwrap();
@@ -157,7 +224,6 @@ fn a_flipped_bit_in_an_earlier_segment_refuses_to_start() {
     }
 }
 
-#[test]
 fn a_missing_segment_refuses_to_start() {
     let disk = FaultyDisk::new(1);
     for start in [0, 10, 20] {
@@ -173,7 +239,6 @@ fn a_missing_segment_refuses_to_start() {
     }
 }
 
-#[test]
 fn records_of_another_segment_are_never_taken_for_this_ones() {
     let disk = FaultyDisk::new(1);
     append(&open(&disk), (0..10).map(entry).collect()).unwrap();
@@ -187,7 +252,6 @@ fn records_of_another_segment_are_never_taken_for_this_ones() {
     assert_eq!(open(&disk).state().last, Some(at(9)));
 }
 
-#[test]
 fn votes_and_entries_reach_the_disk_in_the_order_of_the_calls() {
     // Whatever byte the log is cut at, an entry of a term is there only if the vote for the term is.
     let disk = FaultyDisk::new(1);
@@ -214,24 +278,22 @@ fn votes_and_entries_reach_the_disk_in_the_order_of_the_calls() {
     }
 }
 
-#[test]
 fn a_truncation_and_what_follows_it_survive_a_restart() {
     let disk = FaultyDisk::new(1);
     let log = open(&disk);
     append(&log, (0..10).map(entry).collect()).unwrap();
     log.truncate_after(Some(4)).unwrap();
     append(&log, vec![entry_in(2, 5, 20)]).unwrap();
-    drop(log);
+    close(log);
     let log = open(&disk);
     let mut expected: Vec<_> = (0..5).map(entry).collect();
     expected.push(entry_in(2, 5, 20));
     assert_eq!(read(&log, 0..99), expected);
     log.truncate_after(None).unwrap();
-    drop(log);
+    close(log);
     assert_eq!(open(&disk).state().last, None);
 }
 
-#[test]
 fn purging_removes_files_and_keeps_vote_and_position() {
     let disk = FaultyDisk::new(1);
     let small = || LogConfig {
@@ -246,7 +308,7 @@ fn purging_removes_files_and_keeps_vote_and_position() {
     let before = files(&disk).len();
     log.purge(at(89)).unwrap();
     wait(|done| log.flush(done)).unwrap();
-    drop(log);
+    close(log);
     assert!(
         files(&disk).len() < before / 2,
         "{before} files before, {} after",
@@ -261,19 +323,17 @@ fn purging_removes_files_and_keeps_vote_and_position() {
     assert_eq!(read(&log, 0..99999), (90..100).map(entry).collect::<Vec<_>>());
 }
 
-#[test]
 fn a_snapshot_beyond_the_log_purges_it_whole_and_the_log_goes_on_behind_it() {
     let disk = FaultyDisk::new(1);
     let log = open(&disk);
     append(&log, (0..10).map(entry).collect()).unwrap();
     log.purge(at(500)).unwrap();
     append(&log, vec![entry(501)]).unwrap();
-    drop(log);
+    close(log);
     let log = open(&disk);
     assert_eq!((log.state().purged, log.state().last), (Some(at(500)), Some(at(501))));
 }
 
-#[test]
 fn a_hole_is_refused() {
     let disk = FaultyDisk::new(1);
     let log = open(&disk);
@@ -284,7 +344,6 @@ fn a_hole_is_refused() {
     );
 }
 
-#[test]
 fn the_cache_is_bounded_and_older_entries_come_from_disk() {
     let disk = FaultyDisk::new(1);
     let config = LogConfig {
@@ -334,16 +393,10 @@ fn the_queue_says_when_it_is_full_and_when_there_is_room_again() {
     assert_eq!(hears.try_recv(), Ok(2));
 }
 
-#[test]
 fn a_full_disk_fails_everything_from_there_on_and_loses_nothing_before() {
     let disk = FaultyDisk::new(1);
     let (told, hears) = mpsc::channel();
-    let log = RaftLog::open(
-        config(),
-        Arc::new(disk.mount()),
-        Box::new(move |text| told.send(text).unwrap()),
-    )
-    .unwrap();
+    let log = try_open_telling(&disk, config(), Box::new(move |text| told.send(text).unwrap())).unwrap();
     append(&log, (0..10).map(entry).collect()).unwrap();
     disk.fill_up_after(30);
     assert_eq!(
@@ -353,12 +406,11 @@ fn a_full_disk_fails_everything_from_there_on_and_loses_nothing_before() {
     assert!(hears.recv().unwrap().contains("no space left"));
     assert!(append(&log, vec![entry(11)]).is_err());
     assert!(wait(|done| log.save_vote(vote(9), done)).is_err());
-    drop(log);
+    close(log);
     disk.lose_power();
     assert_eq!(open(&disk).state().last, Some(at(9)));
 }
 
-#[test]
 fn a_failed_sync_is_never_tried_again() {
     let disk = FaultyDisk::new(1);
     let log = open(&disk);
@@ -369,11 +421,10 @@ fn a_failed_sync_is_never_tried_again() {
     for index in 2..10 {
         assert!(append(&log, vec![entry(index)]).is_err());
     }
-    drop(log);
+    close(log);
     assert_eq!(disk.syncs(), syncs);
 }
 
-#[test]
 fn one_sync_carries_all_that_waits() {
     let disk = FaultyDisk::new(1);
     let log = open(&disk);
@@ -384,10 +435,42 @@ fn one_sync_carries_all_that_waits() {
         log.append(vec![entry(index)], Box::new(move |result| told.send(result).unwrap()))
             .unwrap();
     }
+    wait(|done| log.flush(done)).unwrap();
     for _ in 0..5_000 {
-        hears.recv().unwrap().unwrap();
+        hears.try_recv().unwrap().unwrap();
     }
     assert!(disk.syncs() - before < 2_500, "{} syncs", disk.syncs() - before);
+}
+
+#[test]
+fn segments_stay_while_a_purge_that_frees_them_is_not_on_the_disk() {
+    with_a_task(|| {
+        let disk = FaultyDisk::new(1);
+        let small = LogConfig {
+            segment_bytes: 500,
+            ..config()
+        };
+        let log = try_open(&disk, small).unwrap();
+        for index in 0..100 {
+            append(&log, vec![entry(index)]).unwrap();
+        }
+        let run = |ms| {
+            RUNTIME.with_borrow(|runtime| {
+                let wait = async { tokio::time::sleep(Duration::from_millis(ms)).await };
+                runtime.as_ref().unwrap().block_on(wait);
+            });
+        };
+        log.purge(at(27)).unwrap();
+        // The flusher has written the first purge and waits for its disk when the second one comes, which is lost.
+        run(1);
+        log.purge(at(89)).unwrap();
+        disk.fill_up_after(0);
+        run(1_000);
+        disk.lose_power();
+        let log = open(&disk);
+        assert_eq!((log.state().purged, log.state().last), (Some(at(27)), Some(at(99))));
+        assert_eq!(read(&log, 0..999), (28..100).map(entry).collect::<Vec<_>>());
+    });
 }
 
 /// One life of a node between two power losses.
@@ -491,7 +574,7 @@ proptest! {
             }
             let acked = acked.load(std::sync::atomic::Ordering::SeqCst);
             disk.lose_power();
-            drop(log);
+            close(log);
             let log = open(&disk);
             let found = Model {
                 purged: log.state().purged.map(|purged| purged.index),
@@ -507,7 +590,6 @@ proptest! {
     }
 }
 
-#[test]
 fn what_a_start_finds_is_on_the_disk_before_it_counts() {
     for seed in 1..=20 {
         let disk = FaultyDisk::new(seed);
@@ -517,7 +599,7 @@ fn what_a_start_finds_is_on_the_disk_before_it_counts() {
         };
         let log = try_open(&disk, unsynced).unwrap();
         append(&log, (0..10).map(entry).collect()).unwrap();
-        drop(log);
+        close(log);
         // the process is gone and the machine is not: what was written is in the kernel's memory alone
         let found = open(&disk).state().last;
         assert_eq!(found, Some(at(9)));

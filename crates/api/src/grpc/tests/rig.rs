@@ -173,6 +173,7 @@ impl StillTime {
         tokio::time::pause();
         let (blocks, ended) = std::sync::mpsc::channel::<()>();
         // Time does not run on while such a task is under way.
+        #[allow(clippy::disallowed_methods, reason = "never waited for")]
         drop(tokio::task::spawn_blocking(move || ended.recv()));
         Self { _blocks: blocks }
     }
