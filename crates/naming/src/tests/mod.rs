@@ -4,6 +4,7 @@ mod beats;
 mod connections;
 mod news;
 mod operator;
+mod protection;
 mod read_model;
 mod writes;
 
