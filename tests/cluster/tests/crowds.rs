@@ -313,8 +313,13 @@ async fn returning_client(
 ) -> anyhow::Result<Instant> {
     let (service, ip) = (service_of(number), ip_of(number));
     let mut node = number % nodes.len();
-    let mut client = GrpcClient::connect(&nodes[node]).await?;
-    client.register(&service, &ip, 80).await?;
+    // Thousands that begin at once may have to wait for their turn.
+    let mut client = eventually(Duration::from_secs(120), "the first connection", || async {
+        let client = GrpcClient::connect(&nodes[node]).await?;
+        client.register(&service, &ip, 80).await?;
+        Ok(client)
+    })
+    .await?;
     ready.wait().await;
     while client.next(Duration::from_secs(120)).await.is_ok() {}
     loop {

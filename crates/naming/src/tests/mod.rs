@@ -2,6 +2,7 @@
 
 mod beats;
 mod connections;
+mod first_instance;
 mod news;
 mod operator;
 mod protection;
