@@ -305,12 +305,12 @@ async fn while_three_nodes_are_restarted_in_turn_no_subscriber_sees_fewer_than_t
 // ---- H3
 
 /// A client with one instance, which connects again when its connection ends, and registers again some time later, as
-/// Java's redo task does. Says when it is back.
+/// Java's redo task does. Says when it was back, and by which connection.
 async fn returning_client(
     nodes: Vec<String>,
     number: usize,
     ready: Arc<tokio::sync::Barrier>,
-) -> anyhow::Result<Instant> {
+) -> anyhow::Result<(Instant, GrpcClient)> {
     let (service, ip) = (service_of(number), ip_of(number));
     let mut node = number % nodes.len();
     // Thousands that begin at once may have to wait for their turn.
@@ -327,13 +327,7 @@ async fn returning_client(
         if let Ok(again) = GrpcClient::connect(&nodes[node]).await {
             tokio::time::sleep(Duration::from_millis((number as u64 * 37) % 3_000)).await;
             if again.register(&service, &ip, 80).await.is_ok() {
-                let back = Instant::now();
-                // Held for as long as the test looks.
-                tokio::spawn(async move {
-                    tokio::time::sleep(Duration::from_secs(600)).await;
-                    drop(again);
-                });
-                return Ok(back);
+                return Ok((Instant::now(), again));
             }
         }
         tokio::time::sleep(Duration::from_millis(500 + (number as u64 * 13) % 500)).await;
@@ -377,9 +371,11 @@ async fn all_killed_at_once(clients: usize) -> anyhow::Result<()> {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let first_up = first_up.context("a node is up")?;
-    let mut last_back = Duration::ZERO;
+    let (mut last_back, mut held) = (Duration::ZERO, Vec::with_capacity(clients));
     while let Some(back) = tasks.join_next().await {
-        last_back = last_back.max(back??.saturating_duration_since(first_up));
+        let (back, client) = back??;
+        last_back = last_back.max(back.saturating_duration_since(first_up));
+        held.push(client);
     }
     for node in cluster.ids() {
         cluster.ready(node).await?;

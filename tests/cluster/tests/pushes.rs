@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 const SOON: Duration = Duration::from_secs(15);
@@ -413,7 +414,7 @@ async fn with_skewed_clocks_and_a_network_that_reorders_and_doubles_a_java_clien
     }
     let cluster = skewed_cluster().await.unwrap();
     // At one node each, over a network that is well: what one node serves never goes back.
-    let mut steady = Vec::new();
+    let mut steady = JoinSet::new();
     for node in cluster.ids() {
         let ear = Subscriber::bind(LOOPBACK).await.unwrap();
         cluster
@@ -421,7 +422,7 @@ async fn with_skewed_clocks_and_a_network_that_reorders_and_doubles_a_java_clien
             .subscribe("written", "127.0.0.1", ear.port)
             .await
             .unwrap();
-        steady.push(tokio::spawn(async move {
+        steady.spawn(async move {
             let (mut holds, mut stamp, mut heard) = (BTreeSet::new(), 0, 0);
             while let Ok(push) = ear.next(Duration::from_secs(4)).await {
                 let (list, last) = (push.list.all, push.list.last_ref_time);
@@ -434,7 +435,7 @@ async fn with_skewed_clocks_and_a_network_that_reorders_and_doubles_a_java_clien
                 (holds, stamp, heard) = (list, last, heard + 1);
             }
             (holds, heard)
-        }));
+        });
     }
     let seed = 20_261_121;
     let mut client = BadNetwork::bind(seed).await.unwrap();
@@ -469,8 +470,8 @@ async fn with_skewed_clocks_and_a_network_that_reorders_and_doubles_a_java_clien
         client.applied, client.went_back
     );
     assert!(client.went_back > 0, "the network did nothing: seed {seed}");
-    for ear in steady {
-        let (holds, heard) = ear.await.unwrap();
+    while let Some(ear) = steady.join_next().await {
+        let (holds, heard) = ear.unwrap();
         eprintln!("a steady one heard {heard} lists");
         assert_eq!(holds, wanted);
     }
