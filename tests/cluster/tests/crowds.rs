@@ -1,5 +1,5 @@
 //! Many clients at once, through restarts and beside others that stand still. The counts that brought others down run with
-//! `cargo xtask cluster --release --test crowds -- --ignored --nocapture --test-threads 1`. What was suffered elsewhere and
+//! `cargo test --release -p muster-cluster --test crowds -- --ignored --nocapture --test-threads 1`. What was suffered elsewhere and
 //! is shown here stands in `docs/beaten.md`.
 
 use anyhow::{Context, ensure};
