@@ -48,3 +48,11 @@ pub struct ServiceSettings {
     pub metadata: Metadata,
     pub clusters: BTreeMap<ClusterName, ClusterSettings>,
 }
+
+impl ServiceSettings {
+    /// Whether so few of `total` instances are healthy that all are listed as healthy. `<=`: a service without one healthy
+    /// instance is protected at the default threshold of zero, too.
+    pub fn protects(&self, healthy: usize, total: usize) -> bool {
+        total > 0 && healthy as f32 / total as f32 <= self.protect_threshold
+    }
+}

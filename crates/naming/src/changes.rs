@@ -35,6 +35,7 @@ impl Changes {
             floor: Floor::default(),
             ephemeral_instances: AtomicI64::new(0),
             persistent_instances: AtomicI64::new(0),
+            masked_services: AtomicI64::new(0),
             probed: Mutex::default(),
             probed_changed: Notify::new(),
             news: Arc::default(),
@@ -94,6 +95,7 @@ pub(crate) struct ReadModel {
     floor: Floor,
     ephemeral_instances: AtomicI64,
     persistent_instances: AtomicI64,
+    masked_services: AtomicI64,
     /// Services whose persistent instances or settings may have changed since the prober looked; a set of slots.
     probed: Mutex<HashSet<ServiceKey>>,
     pub(crate) probed_changed: Notify,
@@ -129,6 +131,11 @@ impl ReadModel {
     pub(crate) fn instances(&self) -> (usize, usize) {
         let read = |count: &AtomicI64| usize::try_from(count.load(Ordering::Relaxed)).unwrap_or(0);
         (read(&self.ephemeral_instances), read(&self.persistent_instances))
+    }
+
+    /// Services whose protection shows somebody as healthy who is not, as last folded.
+    pub(crate) fn masked_services(&self) -> i64 {
+        self.masked_services.load(Ordering::Relaxed)
     }
 
     /// Notes that a store has changed. Calls no store: it is called from their apply paths.
@@ -319,6 +326,13 @@ impl ReadModel {
             |count: &AtomicI64, from: usize, to: usize| count.fetch_add(to as i64 - from as i64, Ordering::Relaxed);
         add(&self.ephemeral_instances, before.0, after.0);
         add(&self.persistent_instances, before.1, after.1);
+        let masks = |of: &[_], settings: &_| usize::from(fold::masks(of, settings));
+        let masked = masks(&last.instances, &last.settings);
+        add(
+            &self.masked_services,
+            masked,
+            masks(&content.instances, &content.settings),
+        );
         if before.1 + after.1 > 0 {
             self.probed.lock().insert(slot.key.clone());
             self.probed_changed.notify_one();

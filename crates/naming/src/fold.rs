@@ -58,6 +58,13 @@ pub(crate) fn kinds(instances: &[Arc<Instance>]) -> (usize, usize) {
     (ephemeral, instances.len() - ephemeral)
 }
 
+/// Whether clients are shown somebody as healthy who is not. 1.4's rule; 2.x's leaves out services that nobody has said
+/// anything of, and disabled instances.
+pub(crate) fn masks(instances: &[Arc<Instance>], settings: &ServiceSettings) -> bool {
+    let healthy = instances.iter().filter(|instance| instance.healthy).count();
+    healthy < instances.len() && settings.protects(healthy, instances.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

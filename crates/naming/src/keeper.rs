@@ -51,6 +51,7 @@ pub(crate) fn start(model: Arc<ReadModel>, switches: Arc<Board>, tasks: &Tasks) 
 fn show(model: &ReadModel) {
     let (ephemeral, persistent) = model.instances();
     metrics::SERVICES.set(model.listing.len() as i64);
+    metrics::MASKED_SERVICES.set(model.masked_services());
     metrics::SLOTS.set(model.slots_kept() as i64);
     metrics::INSTANCES
         .with_label_values(&["ephemeral"])

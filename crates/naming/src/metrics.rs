@@ -103,6 +103,14 @@ pub(crate) static SERVICES: LazyLock<IntGauge> = LazyLock::new(|| {
         .expect("the name is registered once")
 });
 
+pub(crate) static MASKED_SERVICES: LazyLock<IntGauge> = LazyLock::new(|| {
+    register_int_gauge!(
+        "muster_naming_masked_services",
+        "Services whose protection threshold shows clients unhealthy instances as healthy; over gRPC those without settings of their own do not"
+    )
+    .expect("the name is registered once")
+});
+
 pub(crate) static SLOTS: LazyLock<IntGauge> = LazyLock::new(|| {
     register_int_gauge!(
         "muster_naming_slots",
@@ -152,6 +160,7 @@ pub(crate) fn init() {
     LazyLock::force(&FOLDS);
     LazyLock::force(&SERVICES);
     LazyLock::force(&SLOTS);
+    LazyLock::force(&MASKED_SERVICES);
     LazyLock::force(&PROBE_TARGETS);
     for kind in ["ephemeral", "persistent"] {
         INSTANCES.with_label_values(&[kind]);

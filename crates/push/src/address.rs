@@ -1,7 +1,8 @@
 //! What is known of one target address: whether datagrams arrive there, and how many it may be sent.
 
+use crate::delivery::Mark;
 use crate::engine::SubscriptionId;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Unanswered datagrams in a row from which on pushes count as not arriving.
@@ -10,6 +11,14 @@ pub(crate) const FAILURES_MAX: u32 = 3;
 /// The target address comes from an unauthenticated parameter, so that anyone could aim datagrams at a third party.
 /// Until an address has acked once, each poll in its name earns it this many and no more.
 const CREDITS_PER_POLL: usize = 2;
+
+/// Unanswered datagrams in a row from which on pushes count as not arriving at an address that has never acked: all that
+/// one poll is worth, so that a client behind a wall is told so at its next poll and not at the one after.
+const UNPROVEN_FAILURES_MAX: u32 = CREDITS_PER_POLL as u32;
+
+/// Datagrams that are over and done with whose late arrival is still recognized, by the ack. A network that reorders
+/// holds few of one address back at a time, and each costs 32 bytes.
+const PAST_MAX: usize = 16;
 
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 const BACK_OFF_MAX: Duration = Duration::from_secs(10);
@@ -23,6 +32,17 @@ pub(crate) struct Address {
     unacked_in_a_row: u32,
     /// While pushes do not arrive: no datagram before the instant; the wait doubles with each one sent.
     back_off: Option<(Instant, Duration)>,
+    /// Datagrams whose ack is waited for no more; the latest last, at most [`PAST_MAX`].
+    past: VecDeque<Past>,
+}
+
+/// A datagram that was answered, or overtaken by another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Past {
+    pub(crate) token: u64,
+    pub(crate) subscription: SubscriptionId,
+    /// What it carried.
+    pub(crate) mark: Mark,
 }
 
 impl Address {
@@ -70,7 +90,27 @@ impl Address {
     }
 
     pub(crate) fn is_failing(&self) -> bool {
-        self.unacked_in_a_row >= FAILURES_MAX
+        let failures_max = if self.proven {
+            FAILURES_MAX
+        } else {
+            UNPROVEN_FAILURES_MAX
+        };
+        self.unacked_in_a_row >= failures_max
+    }
+
+    pub(crate) fn is_past(&mut self, past: Past) {
+        if self.past.len() == PAST_MAX {
+            self.past.pop_front();
+        }
+        self.past.push_back(past);
+    }
+
+    pub(crate) fn past(&self, token: u64) -> Option<Past> {
+        self.past.iter().find(|past| past.token == token).copied()
+    }
+
+    pub(crate) fn forget_past(&mut self, token: u64) {
+        self.past.retain(|past| past.token != token);
     }
 
     pub(crate) fn unacked_in_a_row(&self) -> u32 {

@@ -10,7 +10,10 @@
 //!   and a worker that asks it what is due, fetches the newest lists, hands tries to the sink and reports back.
 //! - An unanswered datagram is tried again after 1, 3 and 10 s. After three unanswered in a row, of a subscription or of
 //!   its address, the client is told to poll sooner, and each poll is worth one more try until an ack comes.
-//! - An address that has never acked gets two datagrams per poll and no more: its poll may be forged.
+//! - An address that has never acked gets two datagrams per poll and no more, for its poll may be forged; and two
+//!   unanswered ones suffice.
+//! - A network that doubles and reorders may bring an old datagram after a newer one, and Java 1.x applies whatever comes:
+//!   the ack of one that was answered or overtaken before has the newest list sent again.
 //! - A connection has one subscription per service, which lives as long as it does and is pushed once when it is new, a
 //!   few milliseconds after its answer. It asked over the very stream, so that nothing is owed to suspicion; but a client
 //!   that leaves three tries of a list unanswered, 5 s each, gets that list no more, and of later changes one try each, at

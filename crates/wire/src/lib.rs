@@ -20,6 +20,7 @@ mod list;
 mod loose;
 mod metadata_form;
 mod parameter;
+mod protection;
 mod refusal;
 mod service_name;
 mod udp;
@@ -37,6 +38,7 @@ pub use instance_form::{InstanceForm, cluster_of, host_of, parse_instance, port_
 pub use list::{ListFilter, grouped_name, host, instance_id, service_hosts, service_list, service_list_for_datagram};
 pub use metadata_form::{BatchTarget, parse_batch_targets, parse_metadata};
 pub use parameter::{Parameter, ParameterKind, ParameterPlace};
+pub use protection::Protection;
 pub use refusal::Refusal;
 pub use service_name::{
     ServiceParam, check_cluster_filter, group_of, namespace_of, parse_grouped, service_of, service_of_parts,

@@ -94,13 +94,13 @@ impl<'a> Clusters<'a> {
 
 /// Whether so few instances are healthy that all are shown as healthy. 1.4's rule, which clients depend on: disabled
 /// instances count, and `<=` makes a service without one healthy instance protected at the default threshold 0 (T-15).
-fn protected(snapshot: &ServiceSnapshot, clusters: &Clusters<'_>) -> bool {
-    let (mut total, mut healthy) = (0_u32, 0_u32);
+pub(crate) fn protected(snapshot: &ServiceSnapshot, clusters: &Clusters<'_>) -> bool {
+    let (mut total, mut healthy) = (0, 0);
     for instance in snapshot.instances.iter().filter(|instance| clusters.admit(instance)) {
         total += 1;
-        healthy += u32::from(instance.healthy);
+        healthy += usize::from(instance.healthy);
     }
-    total > 0 && healthy as f32 / total as f32 <= snapshot.settings.protect_threshold
+    snapshot.settings.protects(healthy, total)
 }
 
 struct List<'a> {

@@ -71,6 +71,12 @@ impl Http {
         self.call(Method::POST, address, path, parameters).await
     }
 
+    /// # Errors
+    /// No answer within 15 s.
+    pub async fn put(&self, address: &str, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Answer> {
+        self.call(Method::PUT, address, path, parameters).await
+    }
+
     /// Sends the parameters in the query, as 1.x clients do.
     ///
     /// # Errors

@@ -57,6 +57,8 @@ pub struct Node {
     pub id: u64,
     pub place: Place,
     pub data_dir: PathBuf,
+    /// What its process finds in its environment, from its next start on.
+    pub environment: Vec<(String, String)>,
     log: PathBuf,
     running: Option<Running>,
 }
@@ -74,6 +76,7 @@ impl Node {
             id,
             place,
             data_dir: folder.join(format!("node-{id}")),
+            environment: Vec::new(),
             log: folder.join(format!("node-{id}.log")),
             running: None,
         }
@@ -119,6 +122,7 @@ impl Node {
             .arg("--data-dir")
             .arg(&self.data_dir)
             .args(arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log);
@@ -131,6 +135,21 @@ impl Node {
     fn open_log(&self) -> anyhow::Result<File> {
         let opened = OpenOptions::new().create(true).append(true).open(&self.log);
         opened.with_context(|| self.log.display().to_string())
+    }
+
+    /// Memory that its process occupies.
+    ///
+    /// # Errors
+    /// The node does not run, or the system does not say.
+    pub fn resident_bytes(&self) -> anyhow::Result<u64> {
+        let running = self.running.as_ref();
+        let running = running.with_context(|| format!("node {} does not run", self.id))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", running.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line
+            .and_then(|rest| rest.trim().split(' ').next())
+            .context("no VmRSS")?;
+        Ok(kibibytes.parse::<u64>()? * 1024)
     }
 
     /// # Errors

@@ -45,7 +45,7 @@ impl Subscriber {
         let received = tokio::time::timeout(deadline, self.socket.recv_from(&mut buffer)).await;
         let (length, from) = received.with_context(|| format!("no push within {deadline:?}"))??;
         let received = Instant::now();
-        let packet: Value = serde_json::from_slice(&unpack(&buffer[..length])?)?;
+        let packet: Value = serde_json::from_slice(&Self::unpack(&buffer[..length])?)?;
         let ack = format!(
             r#"{{"type":"push-ack","lastRefTime":"{}","data":""}}"#,
             packet["lastRefTime"]
@@ -73,13 +73,17 @@ impl Subscriber {
             }
         }
     }
-}
 
-fn unpack(datagram: &[u8]) -> anyhow::Result<Vec<u8>> {
-    if !datagram.starts_with(&[0x1f, 0x8b]) {
-        return Ok(datagram.to_vec());
+    /// The text of a datagram.
+    ///
+    /// # Errors
+    /// It begins as gzip and is none.
+    pub fn unpack(datagram: &[u8]) -> anyhow::Result<Vec<u8>> {
+        if !datagram.starts_with(&[0x1f, 0x8b]) {
+            return Ok(datagram.to_vec());
+        }
+        let mut unpacked = Vec::new();
+        GzDecoder::new(datagram).read_to_end(&mut unpacked)?;
+        Ok(unpacked)
     }
-    let mut unpacked = Vec::new();
-    GzDecoder::new(datagram).read_to_end(&mut unpacked)?;
-    Ok(unpacked)
 }

@@ -11,7 +11,7 @@ use muster_consensus::{MemberChangeError, ProposeError, RaftMember, Role, Status
 use muster_membership::View;
 use muster_model::{Instance, Kind, Member, MemberId, Principal, ServiceSnapshot};
 use muster_naming::{Context, Error, Naming, ServiceFilter};
-use muster_wire::{Form, Refusal, ServiceParam, answers, group_of, namespace_of, service_of};
+use muster_wire::{Form, Protection, Refusal, ServiceParam, answers, group_of, namespace_of, service_of};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -328,7 +328,22 @@ fn service_row(snapshot: &ServiceSnapshot) -> Value {
         "enabled": count(|instance| instance.enabled),
         "ephemeral": count(|instance| instance.kind == Kind::Ephemeral),
         "persistent": count(|instance| instance.kind == Kind::Persistent),
+        "protected": protection(snapshot)["http"],
     })
+}
+
+/// Who is shown all instances as healthy, and why.
+fn protection(snapshot: &ServiceSnapshot) -> Value {
+    let Protection { http, grpc } = Protection::of(snapshot);
+    let healthy = snapshot.instances.iter().filter(|instance| instance.healthy).count();
+    let reason = (http || grpc).then(|| {
+        format!(
+            "{healthy} of {} instances are healthy, which is not above the threshold {}",
+            snapshot.instances.len(),
+            snapshot.settings.protect_threshold
+        )
+    });
+    json!({ "http": http, "grpc": grpc, "reason": reason })
 }
 
 /// 0.3 as 0.3: the shortest text of the 32-bit number, not its exact value (T-46).
@@ -367,6 +382,7 @@ pub(super) async fn service(call: Call) -> Answer {
         "revision": snapshot.revision,
         "stamp_ms": snapshot.stamp_ms,
         "protect_threshold": widened(snapshot.settings.protect_threshold),
+        "protection": protection(&snapshot),
         "metadata": answers::Pairs(snapshot.settings.metadata.clone()),
         "clusters": clusters,
         "instances": instance_rows(&snapshot),

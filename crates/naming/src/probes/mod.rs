@@ -15,3 +15,6 @@ mod shell;
 pub(crate) use check::Probe;
 pub(crate) use pace::{Found, Limits, Pace};
 pub(crate) use shell::Prober;
+
+#[cfg(test)]
+mod black_holes;

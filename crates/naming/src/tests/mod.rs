@@ -2,8 +2,10 @@
 
 mod beats;
 mod connections;
+mod first_instance;
 mod news;
 mod operator;
+mod protection;
 mod read_model;
 mod writes;
 

@@ -2,6 +2,7 @@
 
 use super::subscribers::raise;
 use super::{Engine, SubscriptionId};
+use crate::address::Past;
 use crate::delivery::Mark;
 use crate::target::Recipient;
 use muster_model::ConnectionId;
@@ -22,6 +23,9 @@ impl Engine {
     /// Takes an ack from the very address sent to, or from its host; false if it answers nothing that was sent there.
     pub(crate) fn acked(&mut self, token: u64, from: SocketAddr, now: Instant) -> bool {
         let exact = self.sent_to(token, Recipient::Address(from));
+        if exact.is_none() && self.arrived_late(token, from, now) {
+            return true;
+        }
         let Some(id) = exact.or_else(|| self.only_holder_on(token, from)) else {
             return false;
         };
@@ -35,6 +39,33 @@ impl Engine {
             return false;
         };
         self.accept(id, token, true, now);
+        true
+    }
+
+    /// An ack of what had been answered or overtaken before: the network brought the datagram late or twice, or its ack.
+    ///
+    /// Java 1.x applies whatever arrives, so that the client may hold an older list now than the one it acked last: the
+    /// newest is sent again. Once for each such datagram, so that acks, however many, draw no more than was sent before;
+    /// and never for the newest list itself, so that a network which doubles everything draws nothing.
+    fn arrived_late(&mut self, token: u64, from: SocketAddr, now: Instant) -> bool {
+        let Some(past) = self.addresses.get(&from).and_then(|address| address.past(token)) else {
+            return false;
+        };
+        let id = past.subscription;
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return false;
+        };
+        if !subscription.shown.is_newer_than(past.mark) {
+            return false;
+        }
+        subscription.last_seen = now;
+        subscription.unacked_in_a_row = 0;
+        subscription.told = None;
+        subscription.dirty = true;
+        self.address_mut(from).forget_past(token);
+        let mut waiting = self.acked_at(from, true);
+        waiting.push(id);
+        self.queue_dirty(waiting);
         true
     }
 
@@ -97,8 +128,19 @@ impl Engine {
         let recipient = subscription.recipient();
         raise(&mut subscription.told, mark);
         let answered = |sent: Mark| !sent.is_newer_than(mark);
-        for (token, _) in subscription.sent.iter().filter(|(_, sent)| answered(*sent)) {
+        for (token, mark) in subscription.sent.iter().filter(|(_, sent)| answered(*sent)) {
             self.tokens.remove(&(*token, recipient, id));
+            if let Recipient::Address(address) = recipient {
+                let address = self
+                    .addresses
+                    .get_mut(&address)
+                    .expect("a subscription's address is kept");
+                address.is_past(Past {
+                    token: *token,
+                    subscription: id,
+                    mark: *mark,
+                });
+            }
         }
         subscription.sent.retain(|(_, sent)| !answered(*sent));
         let newest_answered = answered(subscription.shown) || subscription.sent.is_empty();
@@ -113,7 +155,11 @@ impl Engine {
                 self.queue(id);
             }
         }
-        for id in waiting {
+        self.queue_dirty(waiting);
+    }
+
+    fn queue_dirty(&mut self, ids: Vec<SubscriptionId>) {
+        for id in ids {
             if self
                 .subscriptions
                 .get(&id)

@@ -18,7 +18,8 @@ pub(super) struct Subscription {
     pub(super) info: Arc<SubscriptionInfo>,
     pub(super) last_seen: Instant,
     /// The newest list that the subscriber needs not be told: it acked it, a poll told it, or it is on a connection and
-    /// left every try of it unanswered. None before a connection's first push.
+    /// left every try of it unanswered. None before a connection's first push, and once an address has shown that an older
+    /// list reached it last.
     pub(super) told: Option<Mark>,
     /// The newest list that was ever shown to it, acked or not; nothing older follows. `told <= shown`.
     pub(super) shown: Mark,

@@ -3,7 +3,7 @@
 use super::subscribers::raise;
 use super::subscription::InFlight;
 use super::{Engine, SubscriptionId};
-use crate::address::FAILURES_MAX;
+use crate::address::{FAILURES_MAX, Past};
 use crate::delivery::Mark;
 use crate::target::Recipient;
 use crate::{Delivery, Handed};
@@ -127,8 +127,17 @@ impl Engine {
         let token = token(snapshot, &subscription.key.clusters);
         let earlier = subscription.in_flight;
         if earlier.is_none() {
-            for (old, _) in subscription.sent.drain(..) {
+            for (old, mark) in subscription.sent.drain(..) {
                 self.tokens.remove(&(old, recipient, id));
+                if let Recipient::Address(address) = recipient
+                    && let Some(address) = self.addresses.get_mut(&address)
+                {
+                    address.is_past(Past {
+                        token: old,
+                        subscription: id,
+                        mark,
+                    });
+                }
             }
         }
         let new_token = self.tokens.insert((token, recipient, id));

@@ -47,6 +47,7 @@ pub use naming_response::{
 };
 pub use payload::{Any, Metadata, Payload, payload};
 pub use response::{ERROR_RESPONSE, coded_error_response, error_response};
+pub(crate) use service_info::protected;
 pub use service_info::{
     InfoFilter, NOTIFY_SUBSCRIBER_REQUEST, answer_time_ms, notify_payload, query_service_response,
     subscribe_service_response,

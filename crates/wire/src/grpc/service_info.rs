@@ -155,16 +155,16 @@ fn render(snapshot: &ServiceSnapshot, filter: &InfoFilter<'_>) -> Vec<u8> {
 /// the service; then `<=` protects a service without one healthy instance at the threshold 0, too.
 ///
 /// 1.4's rule, which HTTP lists keep, has no such condition. Protection is judged before `healthyOnly`, as it is there.
-fn protected(snapshot: &ServiceSnapshot, clusters: &Clusters<'_>) -> bool {
+pub(crate) fn protected(snapshot: &ServiceSnapshot, clusters: &Clusters<'_>) -> bool {
     if *snapshot.settings == ServiceSettings::default() {
         return false;
     }
-    let (mut total, mut healthy) = (0_u32, 0_u32);
+    let (mut total, mut healthy) = (0, 0);
     for instance in snapshot.instances.iter().filter(|one| is_listed(one, clusters)) {
         total += 1;
-        healthy += u32::from(instance.healthy);
+        healthy += usize::from(instance.healthy);
     }
-    total > 0 && healthy as f32 / total as f32 <= snapshot.settings.protect_threshold
+    snapshot.settings.protects(healthy, total)
 }
 
 fn is_listed(instance: &Instance, clusters: &Clusters<'_>) -> bool {

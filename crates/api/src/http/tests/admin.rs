@@ -17,7 +17,7 @@ async fn services_are_listed_with_their_true_health() {
         rig.call("GET", "/v3/admin/muster/services").await.json(),
         json!({"namespace": "public", "total": 1, "page": 1, "page_size": 100, "services": [
             {"namespace": "public", "group": "DEFAULT_GROUP", "name": "svc", "instances": 1, "healthy": 0,
-             "enabled": 1, "ephemeral": 1, "persistent": 0}]})
+             "enabled": 1, "ephemeral": 1, "persistent": 0, "protected": true}]})
     );
 }
 
@@ -39,6 +39,10 @@ async fn a_service_is_shown_whole() {
     let shown = answer.json();
     assert_eq!(answer.status, 200);
     assert_eq!(shown["protect_threshold"], 0.3);
+    assert_eq!(
+        shown["protection"],
+        json!({"http": false, "grpc": false, "reason": null})
+    );
     assert_eq!(
         shown["clusters"],
         json!([{"name": "DEFAULT", "checker": {"type": "TCP"}, "check_port": 80, "use_instance_port": true,

@@ -247,6 +247,31 @@ fn an_address_that_never_acked_gets_two_datagrams_per_poll_it_makes() {
     assert!(datagrams > 10);
 }
 
+/// P1: all that its first poll was worth went unanswered, so that it need not wait for the poll after the next.
+#[test]
+fn an_address_that_no_datagram_ever_reached_is_told_to_poll_sooner_at_its_next_poll() {
+    let (mut world, a) = (World::new(), service("a"));
+    let key = subscription(&a, 1);
+    assert_eq!(world.poll(&key), Subscribed::Pushed);
+    world.change(&a);
+    for _ in 0..10 {
+        world.sent();
+        world.pass(1_000);
+    }
+    assert_eq!(world.poll(&key), Subscribed::PollOnly);
+    let mut tried = Vec::new();
+    for _ in 0..20 {
+        world.change(&a);
+        tried.extend(world.sent());
+        world.pass(3_000);
+        assert_eq!(world.poll(&key), Subscribed::PollOnly);
+    }
+    // It is tried all the while, seldom, and one ack suffices.
+    assert!((4..=20).contains(&tried.len()), "{}", tried.len());
+    assert!(world.ack(tried.last().unwrap()));
+    assert_eq!(world.poll(&key), Subscribed::Pushed);
+}
+
 #[test]
 fn polls_in_a_victim_s_name_do_not_save_up_datagrams() {
     let (mut world, a) = (World::new(), service("a"));

@@ -124,7 +124,7 @@ impl Net {
             );
             assert!(
                 self.acked.get(&place).is_none_or(|acked| *acked < revision),
-                "an acked list was sent"
+                "an acked list was sent, and no ack of an older one had come since"
             );
             if matches!(key.target, Target::Connection { .. }) {
                 self.heard.insert(SubscriptionKey::clone(key), revision);
@@ -160,8 +160,13 @@ impl Net {
                         clusters: "".into(),
                         target: from,
                     };
-                    let acked = self.acked.entry(key).or_default();
-                    *acked = (*acked).max(revision);
+                    let acked = self.acked.entry(key.clone()).or_default();
+                    if revision < *acked {
+                        // Java 1.x has applied the older one over it, and is told again.
+                        self.acked.remove(&key);
+                    } else {
+                        *acked = revision;
+                    }
                 }
                 self.world.check();
             }

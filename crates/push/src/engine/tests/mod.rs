@@ -3,6 +3,8 @@
 mod addresses;
 mod connections;
 mod convergence;
+mod crowds;
+mod java_clients;
 
 use super::subscribers::SERVICES_PER_RECIPIENT_MAX;
 use super::*;

@@ -1,5 +1,6 @@
 //! Handlers over stores in memory and a connection without a transport.
 
+mod crowds;
 mod hostile;
 mod instances;
 mod lists;

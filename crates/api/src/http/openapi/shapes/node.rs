@@ -149,6 +149,7 @@ pub(super) fn own() -> Vec<(&'static str, Value)> {
         ("enabled", count()),
         ("ephemeral", count()),
         ("persistent", count()),
+        ("protected", truth()),
     ]);
     let service_cluster = object([
         ("name", text()),
@@ -164,6 +165,10 @@ pub(super) fn own() -> Vec<(&'static str, Value)> {
         ("revision", count()),
         ("stamp_ms", count()),
         ("protect_threshold", number()),
+        (
+            "protection",
+            object([("http", truth()), ("grpc", truth()), ("reason", or_null(text()))]),
+        ),
         ("metadata", see("Metadata")),
         ("clusters", list(service_cluster)),
         ("instances", list(see("OperatorInstance"))),
