@@ -16,7 +16,7 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 const WRITE_EVERY: Duration = Duration::from_secs(5);
-const FILE: &str = "ephemeral.warm";
+pub(crate) const FILE: &str = "ephemeral.warm";
 /// Names the format; another one is not read.
 const MARK: [u8; 8] = *b"MUSTERW1";
 /// A batch has [`wire::BATCH_BYTES`] and one record more.
@@ -24,7 +24,7 @@ const FRAME_BYTES_MAX: usize = 16 << 20;
 
 /// Why there is no warm copy.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub(crate) enum Error {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error("not a whole warm copy: {0}")]
@@ -85,7 +85,7 @@ fn failed(what: &'static str, error: &str) {
     tracing::warn!(error, "{what}");
 }
 
-fn write_file(node: &Node, dir: &Path) -> Result<(), Error> {
+pub(crate) fn write_file(node: &Node, dir: &Path) -> Result<(), Error> {
     fs::create_dir_all(dir)?;
     let temporary: PathBuf = dir.join(format!("{FILE}.new"));
     let mut file = BufWriter::new(File::create(&temporary)?);
@@ -117,7 +117,7 @@ fn write_file(node: &Node, dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn read_file(node: &Node, path: &Path) -> Result<(), Error> {
+pub(crate) fn read_file(node: &Node, path: &Path) -> Result<(), Error> {
     for_each_batch(path, |batch| Ok(batch.parse(node.timeline.now()).map(drop)?))?;
     for_each_batch(path, |batch| {
         let now = node.timeline.now();

@@ -23,7 +23,7 @@ const BACKLOG: u32 = 4_096;
 const HEAD_WAIT: Duration = Duration::from_secs(30);
 
 /// The longest request line and headers together. Beats in the query carry metadata: 8 KB at least (T-13).
-const HEAD_BYTES_MAX: usize = 64 * 1_024;
+pub(super) const HEAD_BYTES_MAX: usize = 64 * 1_024;
 
 /// After an accept that failed for want of file handles, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
