@@ -1,22 +1,58 @@
 //! A node's naming in memory, and all that can be seen of it.
 
-use muster_model::{Instance, ServiceKey, ServiceSettings};
+use muster_membership::{MemberView, Membership, View};
+use muster_model::{Instance, Member, MemberId, ServiceKey, ServiceSettings};
 use muster_naming::testing::{Parts, Testbed};
 use muster_naming::{Counts, ServiceFilter};
+use muster_push::{Delivery, Handed, Push, Sink};
 use muster_runtime::Clock;
 use std::sync::Arc;
 
 /// Some time in 2023.
 pub(crate) const WALL_MS: u64 = 1_700_000_000_000;
 
-/// Called within a runtime.
+/// A network that takes everything and delivers nothing.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn deliver(&self, _delivery: &Delivery) -> Handed {
+        Handed::Sent
+    }
+}
+
+/// An open node of one that nobody probes for: inputs name any address. Called within a runtime.
 pub(crate) fn node() -> Testbed {
+    let clock = Clock::manual(WALL_MS);
+    let member = MemberView {
+        member: Member {
+            id: MemberId(1),
+            client_address: "10.0.0.1:8848".to_owned(),
+            peer_address: "10.0.0.1:9849".to_owned(),
+        },
+        alive: true,
+        ready: true,
+        last_seen: None,
+        skew_ms: 0,
+    };
+    let membership = Membership::fixed(View {
+        local: MemberId(1),
+        members: vec![member],
+        quorum: true,
+        epoch: 1,
+        since: clock.now(),
+    });
+    let pushes = clock.clone();
     let node = Testbed::start_with(Parts {
-        clock: Clock::manual(WALL_MS),
+        clock,
+        push: Some(Box::new(move |changes, tasks| {
+            let config = muster_push::Config::default();
+            Push::start(config, Arc::new(changes), Arc::new(Nowhere), pushes, tasks)
+        })),
+        membership: Some(membership),
         ..Parts::default()
     });
-    // Or it would probe the addresses that inputs name.
     node.set_responsible(false);
+    node.naming.push().open();
     node
 }
 
@@ -33,7 +69,6 @@ struct Seen {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Reading {
     counts: Counts,
-    subscriptions: usize,
     switches: String,
     services: Vec<Seen>,
 }
@@ -57,7 +92,6 @@ pub(crate) fn reading(node: &Testbed) -> Reading {
     };
     Reading {
         counts: naming.counts(),
-        subscriptions: node.recorder.subscriptions().len(),
         switches: format!("{:?}", naming.switches()),
         services: keys.into_iter().map(seen).collect(),
     }
