@@ -174,6 +174,28 @@ fn a_missing_segment_refuses_to_start() {
 }
 
 #[test]
+fn an_index_behind_which_there_is_none_refuses_to_start() {
+    let entry = entry(u64::MAX);
+    let records: [&dyn Fn(&mut record::Encoder<'_>); 2] = [&|segment| segment.entry(&entry), &|segment| {
+        segment.purge(entry.position)
+    }];
+    for put in records {
+        let mut buffer = Vec::new();
+        let mut segment = record::Encoder {
+            segment_id: 1,
+            buffer: &mut buffer,
+        };
+        segment.header();
+        put(&mut segment);
+        let disk = FaultyDisk::new(1);
+        let file = disk.create(&Path::new(FOLDER).join(segment_name(1))).unwrap();
+        file.write_at(0, &buffer).unwrap();
+        let refused = try_open(&disk, config()).map(drop);
+        assert!(matches!(refused, Err(LogError::Damaged { .. })), "{refused:?}");
+    }
+}
+
+#[test]
 fn records_of_another_segment_are_never_taken_for_this_ones() {
     let disk = FaultyDisk::new(1);
     append(&open(&disk), (0..10).map(entry).collect()).unwrap();
