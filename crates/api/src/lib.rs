@@ -2,6 +2,8 @@
 
 mod contained;
 pub mod doors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod grpc;
 pub mod http;
 mod listener;

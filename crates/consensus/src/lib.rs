@@ -20,6 +20,8 @@ mod door;
 mod error;
 mod forward;
 mod founding;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod leading;
 mod log_store;
 mod machine;

@@ -32,6 +32,8 @@ mod config;
 mod connections;
 mod copier;
 mod door;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod held;
 mod holds;
 mod keeper;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 const WRITE_EVERY: Duration = Duration::from_secs(5);
-const FILE: &str = "ephemeral.warm";
+pub(crate) const FILE: &str = "ephemeral.warm";
 const DRAFT: &str = "ephemeral.warm.new";
 /// Written at once.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -27,7 +27,7 @@ const FRAME_BYTES_MAX: usize = 16 << 20;
 
 /// Why there is no warm copy.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub(crate) enum Error {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error("not a whole warm copy: {0}")]
@@ -88,7 +88,7 @@ fn failed(what: &'static str, error: &str) {
     tracing::warn!(error, "{what}");
 }
 
-fn write_file(node: &Node, dir: &Path) -> Result<(), Error> {
+pub(crate) fn write_file(node: &Node, dir: &Path) -> Result<(), Error> {
     let disk = &*node.disk;
     let draft = dir.join(DRAFT);
     let there = disk.list(dir)?;
@@ -183,7 +183,7 @@ impl Read for Reading {
     }
 }
 
-fn read_file(node: &Node, path: &Path) -> Result<(), Error> {
+pub(crate) fn read_file(node: &Node, path: &Path) -> Result<(), Error> {
     let disk = &*node.disk;
     for_each_batch(disk, path, |batch| Ok(batch.parse(node.timeline.now()).map(drop)?))?;
     for_each_batch(disk, path, |batch| {

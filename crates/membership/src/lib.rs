@@ -11,6 +11,8 @@
 
 mod config;
 mod door;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod metrics;
 mod ping;
 mod pinger;

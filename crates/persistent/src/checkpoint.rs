@@ -221,7 +221,7 @@ fn changes(state: &State, dirty: &Dirty) -> TableChanges {
     changes
 }
 
-fn everything(state: &State) -> impl Iterator<Item = TableRecord> {
+pub(crate) fn everything(state: &State) -> impl Iterator<Item = TableRecord> {
     let services = state.services().flat_map(|(key, service)| {
         let instances = service.instances.values().map(move |it| instance(key, it));
         std::iter::once(head(key, service)).chain(instances)
@@ -254,7 +254,7 @@ struct SealRecord {
     answers_ever: u64,
 }
 
-fn seal(state: &State, applied: &Applied) -> Vec<u8> {
+pub(crate) fn seal(state: &State, applied: &Applied) -> Vec<u8> {
     let record = SealRecord {
         version: SEAL_VERSION,
         term: applied.position.term,
@@ -272,7 +272,7 @@ fn seal(state: &State, applied: &Applied) -> Vec<u8> {
 
 /// Records as they come from the table: an instance may come before its service.
 #[derive(Default)]
-struct Loading {
+pub(crate) struct Loading {
     heads: HashMap<ServiceKey, PersistentService>,
     instances: HashMap<ServiceKey, Vec<Arc<Instance>>>,
     switches: SwitchesRecord,
@@ -280,7 +280,7 @@ struct Loading {
 }
 
 impl Loading {
-    fn add(&mut self, key: &[u8], value: Vec<u8>) -> Result<(), Malformed> {
+    pub(crate) fn add(&mut self, key: &[u8], value: Vec<u8>) -> Result<(), Malformed> {
         let wrong = |error| Malformed::of("record", error);
         match key.split_first() {
             Some((b's', rest)) => {
@@ -300,7 +300,7 @@ impl Loading {
         Ok(())
     }
 
-    fn finish(mut self, seal: &[u8]) -> Result<(State, Applied), Malformed> {
+    pub(crate) fn finish(mut self, seal: &[u8]) -> Result<(State, Applied), Malformed> {
         let seal = SealRecord::decode(seal).map_err(|error| Malformed::of("seal", error))?;
         if seal.version != SEAL_VERSION {
             let version = seal.version;

@@ -16,6 +16,8 @@
 mod checkpoint;
 mod command;
 mod errors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handle;
 mod metrics;
 mod outcome;

@@ -27,6 +27,8 @@ mod config;
 mod delivery;
 mod door;
 mod engine;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod metrics;
 mod pace;
 mod shard;

@@ -5,6 +5,10 @@ use muster_model::Stamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// A stamp later than this is garbage: the year 2286. Heeded, it would drive the clock into its end, behind which there is
+/// no later stamp.
+const STAMP_MS_MAX: u64 = 10_000_000_000_000;
+
 /// Issues stamps that follow the wall clock, never go back, and are later than every stamp this node has seen. Clones
 /// share the state.
 #[derive(Clone, Debug)]
@@ -36,9 +40,11 @@ impl HybridClock {
         Stamp(wall.max(last + 1))
     }
 
-    /// Notes a stamp that a peer issued; later ticks are later than it.
+    /// Notes a stamp that a peer issued; later ticks are later than it. One that no clock can have issued is passed over.
     pub fn observe(&self, seen: Stamp) {
-        self.last.fetch_max(seen.0, Ordering::AcqRel);
+        if seen.millis() <= STAMP_MS_MAX {
+            self.last.fetch_max(seen.0, Ordering::AcqRel);
+        }
     }
 
     /// The hybrid time without moving it, in milliseconds since the epoch.
@@ -52,6 +58,13 @@ impl HybridClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stamp_that_no_clock_issues_does_not_end_time() {
+        let hybrid = HybridClock::new(Clock::system());
+        hybrid.observe(Stamp(u64::MAX));
+        assert!(hybrid.tick() < hybrid.tick());
+    }
 
     #[test]
     fn ticks_grow_even_when_the_wall_clock_goes_back() {

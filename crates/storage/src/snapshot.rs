@@ -424,7 +424,10 @@ fn verify(disk: &dyn Disk, path: &Path) -> io::Result<SnapshotFile> {
     let body = u64::from_le_bytes(footer[..8].try_into().expect("eight bytes"));
     if &footer[12..] != END
         || footer[8..12] != crc.finalize().to_le_bytes()
-        || head_bytes + body + FOOTER_BYTES != length
+        || head_bytes
+            .checked_add(body)
+            .and_then(|end| end.checked_add(FOOTER_BYTES))
+            != Some(length)
     {
         return Err(damaged("the checksum is wrong"));
     }
@@ -474,6 +477,19 @@ mod tests {
         let mut body = Vec::new();
         file.reader().read_to_end(&mut body).unwrap();
         body
+    }
+
+    #[test]
+    fn a_length_beyond_all_numbers_is_damage() {
+        let disk = FaultyDisk::new(1);
+        let store = store(&disk);
+        let mut file = encode_head(&meta(5));
+        file.extend_from_slice(&u64::MAX.to_le_bytes());
+        file.extend_from_slice(&crc32fast::hash(&file).to_le_bytes());
+        file.extend_from_slice(END);
+        let mut receiver = store.receive().unwrap();
+        receiver.push(&file).unwrap();
+        assert_eq!(receiver.finish().unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]

@@ -165,6 +165,11 @@ impl Budget {
         taken
     }
 
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn held(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     fn take_here(&self, bytes: usize) -> bool {
         let taken = |now: usize| Some(now + bytes).filter(|sum| *sum <= self.bytes_max);
         self.bytes

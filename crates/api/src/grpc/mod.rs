@@ -21,6 +21,8 @@ mod call;
 mod connection;
 mod connections;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod hall;
 mod info;
 mod kind;

@@ -15,6 +15,8 @@ mod core_cluster;
 mod door;
 mod endpoint;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod health;
 mod instance;
 mod list;

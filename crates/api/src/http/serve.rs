@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 const HEAD_WAIT: Duration = Duration::from_secs(30);
 
 /// The longest request line and headers together. Beats in the query carry metadata: 8 KB at least (T-13).
-const HEAD_BYTES_MAX: usize = 64 * 1_024;
+pub(super) const HEAD_BYTES_MAX: usize = 64 * 1_024;
 
 /// What connections are told to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

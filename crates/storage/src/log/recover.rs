@@ -2,7 +2,7 @@
 
 use super::record::{self, HEADER_BYTES, Record};
 use super::table::{Place, Segment, Table};
-use super::{LogError, segment_name};
+use super::{LogEntry, LogError, segment_name};
 use crate::disk::Disk;
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
@@ -101,6 +101,11 @@ fn replay(disk: &dyn Disk, path: PathBuf, number: u64, is_last: bool, table: &mu
 }
 
 fn apply(found: Record, place: Place, table: &mut Table) -> Result<(), &'static str> {
+    if let Record::Entry(LogEntry { position, .. }) | Record::Purge(position) = &found
+        && position.index == u64::MAX
+    {
+        return Err("no entry could follow this one");
+    }
     match found {
         Record::Batch { .. } => {}
         Record::Entry(entry) => {

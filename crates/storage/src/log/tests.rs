@@ -46,6 +46,7 @@ both_ways!(
     a_flipped_bit_in_what_was_synced_before_later_writes_refuses_to_start,
     a_flipped_bit_in_an_earlier_segment_refuses_to_start,
     a_missing_segment_refuses_to_start,
+    an_index_behind_which_there_is_none_refuses_to_start,
     records_of_another_segment_are_never_taken_for_this_ones,
     votes_and_entries_reach_the_disk_in_the_order_of_the_calls,
     a_truncation_and_what_follows_it_survive_a_restart,
@@ -236,6 +237,27 @@ fn a_missing_segment_refuses_to_start() {
             matches!(try_open(&disk, config()), Err(LogError::Damaged { .. })),
             "file {missing}"
         );
+    }
+}
+
+fn an_index_behind_which_there_is_none_refuses_to_start() {
+    let entry = entry(u64::MAX);
+    let records: [&dyn Fn(&mut record::Encoder<'_>); 2] = [&|segment| segment.entry(&entry), &|segment| {
+        segment.purge(entry.position)
+    }];
+    for put in records {
+        let mut buffer = Vec::new();
+        let mut segment = record::Encoder {
+            segment_id: 1,
+            buffer: &mut buffer,
+        };
+        segment.header();
+        put(&mut segment);
+        let disk = FaultyDisk::new(1);
+        let file = disk.create(&Path::new(FOLDER).join(segment_name(1))).unwrap();
+        file.write_at(0, &buffer).unwrap();
+        let refused = try_open(&disk, config()).map(drop);
+        assert!(matches!(refused, Err(LogError::Damaged { .. })), "{refused:?}");
     }
 }
 
