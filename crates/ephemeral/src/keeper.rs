@@ -47,6 +47,7 @@ pub(crate) async fn run(node: Arc<Node>) {
             _ = turns.tick() => {}
         }
         let now = node.timeline.now();
+        node.pulse.beat(now);
         if now.since_ms(last) > STALL_MS {
             tracing::warn!(
                 stood_still_ms = now.since_ms(last),
@@ -71,7 +72,9 @@ pub(crate) async fn run(node: Arc<Node>) {
             counted = now;
             node.responsible.store(walk.responsible, Ordering::Relaxed);
         }
+        node.pulse.beat(node.timeline.now());
         end_leases(&node, &tenure, walk.due).await;
+        node.pulse.beat(node.timeline.now());
         show(&node, now);
     }
 }
