@@ -15,6 +15,8 @@ use tokio::time::Instant;
 const SOON: Duration = Duration::from_secs(20);
 /// Longer than a node believes in a silent leader (2 s) and counts a silent member as living (3 s), and than a write waits (5 s).
 const CUT_FOR: Duration = Duration::from_millis(5_500);
+/// Of those that take minutes: a node that has found out has as long again to show what it does then.
+const LONGER: Duration = Duration::from_secs(9);
 
 /// Which packets get lost.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +53,7 @@ async fn cluster_on_hosts(count: u8) -> Option<(Cluster, Hosts)> {
 }
 
 /// Makes one cut after the other, and heals each; with clients that write and a watch on those who live.
-async fn play(cluster: &Cluster, hosts: &Hosts, cuts: &[Cut]) -> anyhow::Result<()> {
+async fn play(cluster: &Cluster, hosts: &Hosts, cuts: &[Cut], cut_for: Duration) -> anyhow::Result<()> {
     let leases = |n| Spec::ephemeral("living", "10.1.0.1", n).with_lease_ms(1_000, 5_000, 10_000);
     let specs = (1..=30).map(leases).collect();
     let publisher = Publisher::start(cluster.http(), &cluster.addresses(), specs, Duration::from_secs(1)).await?;
@@ -69,7 +71,7 @@ async fn play(cluster: &Cluster, hosts: &Hosts, cuts: &[Cut]) -> anyhow::Result<
     let mut total = Written::default();
     for (number, cut) in (1..).zip(cuts) {
         let leader = cluster.leader(SOON).await?;
-        let written = one_cut(cluster, hosts, number, *cut).await?;
+        let written = one_cut(cluster, hosts, number, *cut, cut_for).await?;
         eprintln!(
             "{cut:?} with leader {leader}: {} writes, {} of them at the second node, {} refused by both, the slowest {:?}",
             written.acknowledged.len(),
@@ -111,11 +113,11 @@ async fn play(cluster: &Cluster, hosts: &Hosts, cuts: &[Cut]) -> anyhow::Result<
 }
 
 /// Writes for as long as the link is cut, until the last write begun meanwhile is answered.
-async fn one_cut(cluster: &Cluster, hosts: &Hosts, number: u8, cut: Cut) -> anyhow::Result<Written> {
+async fn one_cut(cluster: &Cluster, hosts: &Hosts, number: u8, cut: Cut, cut_for: Duration) -> anyhow::Result<Written> {
     let clients = Clients::start(cluster, number);
     tokio::time::sleep(Duration::from_millis(200)).await;
     cut.make(hosts)?;
-    tokio::time::sleep(CUT_FOR).await;
+    tokio::time::sleep(cut_for).await;
     let written = clients.stop().await?;
     hosts.heal()?;
     Ok(written)
@@ -129,7 +131,7 @@ async fn no_write_fails_twice_and_nobody_is_marked_with_one_link_of_three_cut() 
     let leader = cluster.leader(SOON).await.unwrap() as u8;
     let (one, other) = (leader % 3 + 1, (leader + 1) % 3 + 1);
     let cuts = [Cut::Way(one, leader), Cut::Both(one, other)];
-    play(&cluster, &hosts, &cuts).await.unwrap();
+    play(&cluster, &hosts, &cuts, CUT_FOR).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -138,7 +140,7 @@ async fn no_write_fails_twice_and_nobody_is_marked_with_one_link_of_five_cut() {
         return;
     };
     let leader = cluster.leader(SOON).await.unwrap() as u8;
-    play(&cluster, &hosts, &[Cut::Way(leader, leader % 5 + 1)])
+    play(&cluster, &hosts, &[Cut::Way(leader, leader % 5 + 1)], CUT_FOR)
         .await
         .unwrap();
 }
@@ -150,7 +152,7 @@ async fn no_write_fails_twice_with_any_link_of_three_cut_either_way() {
     let Some((cluster, hosts)) = cluster_on_hosts(3).await else {
         return;
     };
-    play(&cluster, &hosts, &all_cuts(3)).await.unwrap();
+    play(&cluster, &hosts, &all_cuts(3), LONGER).await.unwrap();
 }
 
 /// Thirty cuts.
@@ -160,7 +162,7 @@ async fn no_write_fails_twice_with_any_link_of_five_cut_either_way() {
     let Some((cluster, hosts)) = cluster_on_hosts(5).await else {
         return;
     };
-    play(&cluster, &hosts, &all_cuts(5)).await.unwrap();
+    play(&cluster, &hosts, &all_cuts(5), LONGER).await.unwrap();
 }
 
 /// A leader that is cut off believes in itself for two seconds: what it answers meanwhile is never "ok", and nobody lists it.
