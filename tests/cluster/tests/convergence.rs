@@ -121,6 +121,7 @@ async fn storm(cluster: &mut Cluster, hosts: &Hosts, seed: u64, steps: u32) -> a
     }
     load.shutdown().await;
     hosts.heal()?;
+    let healed = Instant::now();
     for id in cluster.ids() {
         if !cluster.node(id).is_running() {
             cluster.start(id)?;
