@@ -13,8 +13,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_secs(15);
 
-/// Clients of 2.x and 3.x that each publish one instance over a stream, and go to the next node when theirs is gone or
-/// says that it stops.
+/// Clients of 2.x and 3.x that each publish one instance over a stream, and go to the next node when theirs is gone, silent,
+/// or says that it stops. As Java's, they leave the old connection once they have the new one.
 pub struct Holders {
     addresses: Vec<String>,
     moved: Arc<AtomicUsize>,
@@ -76,13 +76,16 @@ struct Holder {
 
 impl Holder {
     async fn hold(self) {
+        let mut left = None;
         for turn in usize::from(self.port).. {
             let opened = self.publish(&self.nodes[turn % self.nodes.len()]);
             if let Ok(Ok(mut client)) = tokio::time::timeout(ANSWER_WITHIN, opened).await {
+                drop(left.take());
                 self.published.fetch_add(1, Ordering::Relaxed);
                 // Ends with the reason why the client leaves.
                 let _ = stay(&mut client).await;
                 self.moved.fetch_add(1, Ordering::Relaxed);
+                left = Some(client);
             }
         }
     }

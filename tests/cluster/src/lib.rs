@@ -7,10 +7,12 @@
 //!
 //! Tests that take minutes are ignored and have a smaller sibling that is not; `cargo xtask cluster --ignored` runs them.
 
+mod beating;
 mod clients;
 mod holders;
 mod watch;
 
+pub use beating::Beating;
 pub use clients::{Clients, Written};
 pub use holders::Holders;
 pub use watch::Watch;

@@ -1,5 +1,6 @@
 //! Lists that must never be short.
 
+use crate::beating::{Beating, LastBeats};
 use anyhow::{bail, ensure};
 use muster_testkit::{Cluster, GrpcClient, Http, Listed, Subscriber, list_of};
 use std::collections::BTreeSet;
@@ -21,11 +22,14 @@ struct Seen {
     stream_pushes: usize,
     /// Answers that were no list: a node that does not run, or that has not loaded.
     unanswered: usize,
+    /// Instances not shown as healthy whose own beats had not got through for a beat timeout.
+    silent: usize,
     wrong: Vec<String>,
 }
 
 /// Looks at a service from all sides, all the time: a client of each node that polls and is pushed to by UDP, and one that
-/// has a stream. Every list that any of them is shown must hold everybody who lives, as healthy.
+/// has a stream. Every list that any of them is shown must hold everybody who lives, as healthy: who holds a connection, and
+/// who has had a beat answered within its beat timeout.
 pub struct Watch {
     seen: Arc<Mutex<Seen>>,
     _tasks: JoinSet<()>,
@@ -36,6 +40,8 @@ struct Eye {
     node: u64,
     service: String,
     wanted: Arc<BTreeSet<String>>,
+    beats: LastBeats,
+    beat_timeout: Duration,
     seen: Arc<Mutex<Seen>>,
     begun: Instant,
 }
@@ -49,16 +55,19 @@ impl Watch {
         cluster: &Cluster,
         ear: IpAddr,
         service: &str,
-        wanted: impl IntoIterator<Item = String>,
+        (beating, beat_timeout): (&Beating, Duration),
+        held: impl IntoIterator<Item = String>,
     ) -> anyhow::Result<Self> {
         let (seen, mut tasks) = (Arc::new(Mutex::new(Seen::default())), JoinSet::new());
-        let wanted = Arc::new(wanted.into_iter().collect::<BTreeSet<_>>());
+        let wanted = Arc::new(held.into_iter().chain(beating.published()).collect::<BTreeSet<_>>());
         ensure!(!wanted.is_empty(), "nobody is watched");
         for node in cluster.ids() {
             let eye = Eye {
                 node,
                 service: service.to_owned(),
                 wanted: wanted.clone(),
+                beats: beating.last.clone(),
+                beat_timeout,
                 seen: seen.clone(),
                 begun: Instant::now(),
             };
@@ -81,11 +90,13 @@ impl Watch {
     pub fn verdict(&self, what: &str) -> anyhow::Result<()> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         eprintln!(
-            "{what}: {} polls, {} pushes by UDP and {} by stream looked at, {} questions without a list, {} wrong",
+            "{what}: {} polls, {} pushes by UDP and {} by stream looked at, {} questions without a list, {} times somebody \
+             whose beats did not get through, {} wrong",
             seen.polls,
             seen.pushes,
             seen.stream_pushes,
             seen.unanswered,
+            seen.silent,
             seen.wrong.len()
         );
         ensure!(seen.polls > 0, "nothing was looked at");
@@ -159,11 +170,18 @@ impl Eye {
     }
 
     fn look(&self, what: &str, listed: &Listed, count: impl FnOnce(&mut Seen)) {
-        let missing: Vec<_> = self.wanted.difference(&listed.all).collect();
-        let unhealthy: Vec<_> = self.wanted.difference(&listed.healthy).collect();
+        let mut lacking: BTreeSet<_> = self.wanted.difference(&listed.healthy).cloned().collect();
+        let mut silent = 0;
+        if !lacking.is_empty() {
+            for address in self.beats.silent(self.beat_timeout) {
+                silent += usize::from(lacking.remove(&address));
+            }
+        }
+        let (unhealthy, missing): (Vec<_>, Vec<_>) = lacking.into_iter().partition(|it| listed.all.contains(it));
         self.note(|seen| {
             count(seen);
-            if !unhealthy.is_empty() {
+            seen.silent += silent;
+            if !unhealthy.is_empty() || !missing.is_empty() {
                 seen.wrong.push(format!(
                     "{:.1} s after the beginning {what} of node {} shows {} of {}: missing {missing:?}, not healthy {unhealthy:?}",
                     self.begun.elapsed().as_secs_f64(),

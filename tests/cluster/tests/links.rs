@@ -6,8 +6,8 @@
 //! unhealthy: two nodes that do not see each other may both believe that they answer for the same client.
 
 use anyhow::ensure;
-use muster_cluster::{Clients, Holders, Watch, Written};
-use muster_testkit::{Cluster, Hosts, Publisher, Spec, always, cluster_at, eventually, namespaces_missing};
+use muster_cluster::{Beating, Clients, Holders, Watch, Written};
+use muster_testkit::{Cluster, Hosts, Spec, always, cluster_at, eventually, namespaces_missing};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -56,18 +56,26 @@ async fn cluster_on_hosts(count: u8) -> Option<(Cluster, Hosts)> {
 async fn play(cluster: &Cluster, hosts: &Hosts, cuts: &[Cut], cut_for: Duration) -> anyhow::Result<()> {
     let leases = |n| Spec::ephemeral("living", "10.1.0.1", n).with_lease_ms(1_000, 5_000, 10_000);
     let specs = (1..=30).map(leases).collect();
-    let publisher = Publisher::start(cluster.http(), &cluster.addresses(), specs, Duration::from_secs(1)).await?;
+    let beating = Beating::start(cluster.http(), &cluster.addresses(), specs).await?;
     let holders = Holders::start(&cluster.grpc_addresses(), "living", "10.1.0.2", 15).await?;
-    let wanted: Vec<_> = publisher.published().chain(holders.published()).collect();
+    let wanted = beating.published().chain(holders.published()).count();
     eventually(SOON, "all nodes list all", || async {
         for node in cluster.ids() {
             let listed = cluster.v1(node).list("living").await?.healthy.len();
-            ensure!(listed == wanted.len(), "node {node} lists {listed}");
+            ensure!(listed == wanted, "node {node} lists {listed}");
         }
         Ok(())
     })
     .await?;
-    let watch = Watch::start(cluster, hosts.test_address().into(), "living", wanted).await?;
+    let beats = (&beating, Duration::from_secs(5));
+    let watch = Watch::start(
+        cluster,
+        hosts.test_address().into(),
+        "living",
+        beats,
+        holders.published(),
+    )
+    .await?;
     let mut total = Written::default();
     for (number, cut) in (1..).zip(cuts) {
         let leader = cluster.leader(SOON).await?;

@@ -1,7 +1,7 @@
 //! Nodes that die, stand still, come back, come and go for good, under load, while every list is looked at.
 
 use anyhow::ensure;
-use muster_cluster::{Holders, Watch};
+use muster_cluster::{Beating, Holders, Watch};
 use muster_testkit::{Cluster, Publisher, Signal, Spec, Writer, cluster, eventually, muster};
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -14,7 +14,7 @@ const STANDS_STILL: Duration = Duration::from_secs(5);
 
 /// Who lives: instances that beat every second, those that connections hold, and a writer of persistent ones beside them.
 struct Load {
-    publisher: Publisher,
+    beating: Beating,
     holders: Holders,
     _writer: Writer,
     watch: Watch,
@@ -31,22 +31,30 @@ const USUAL: Lease = Lease(15_000, 30_000);
 impl Load {
     async fn start(cluster: &Cluster, lease: Lease, beating: u16, held: u16) -> anyhow::Result<Self> {
         let spec = |n| Spec::ephemeral("living", "10.1.0.1", n).with_lease_ms(1_000, lease.0, lease.1);
-        let (nodes, every) = (cluster.addresses(), Duration::from_secs(1));
-        let publisher = Publisher::start(cluster.http(), &nodes, (1..=beating).map(spec).collect(), every).await?;
+        let nodes = cluster.addresses();
+        let beating = Beating::start(cluster.http(), &nodes, (1..=beating).map(spec).collect()).await?;
         let holders = Holders::start(&cluster.grpc_addresses(), "living", "10.1.0.2", held).await?;
-        let wanted: Vec<_> = publisher.published().chain(holders.published()).collect();
+        let wanted = beating.published().chain(holders.published()).count();
         eventually(SOON, "all nodes list all", || async {
             for node in cluster.ids() {
                 let count = cluster.v1(node).list("living").await?.healthy.len();
-                ensure!(count == wanted.len(), "node {node} lists {count} as healthy");
+                ensure!(count == wanted, "node {node} lists {count} as healthy");
             }
             Ok(())
         })
         .await?;
         let writer = Writer::start(cluster.http(), &nodes, "kept", 2);
-        let watch = Watch::start(cluster, Ipv4Addr::LOCALHOST.into(), "living", wanted).await?;
+        let beats = (&beating, Duration::from_millis(lease.0.into()));
+        let watch = Watch::start(
+            cluster,
+            Ipv4Addr::LOCALHOST.into(),
+            "living",
+            beats,
+            holders.published(),
+        )
+        .await?;
         Ok(Self {
-            publisher,
+            beating,
             holders,
             _writer: writer,
             watch,
@@ -56,7 +64,7 @@ impl Load {
     fn verdict(&self, what: &str) {
         eprintln!(
             "{} beats went to another node, {} connections moved",
-            self.publisher.beats_failed(),
+            self.beating.failed(),
             self.holders.moved()
         );
         self.watch.verdict(what).unwrap();
