@@ -76,24 +76,23 @@ struct Holder {
 
 impl Holder {
     async fn hold(self) {
-        let mut left = None;
+        // What is left behind is closed once its instance is published elsewhere.
+        let mut left = Vec::new();
         for turn in usize::from(self.port).. {
-            let opened = self.publish(&self.nodes[turn % self.nodes.len()]);
-            if let Ok(Ok(mut client)) = tokio::time::timeout(ANSWER_WITHIN, opened).await {
-                drop(left.take());
+            let node = &self.nodes[turn % self.nodes.len()];
+            let Ok(Ok(mut client)) = tokio::time::timeout(ANSWER_WITHIN, GrpcClient::connect(node)).await else {
+                continue;
+            };
+            let registered = client.register(&self.service, &self.ip, self.port);
+            if let Ok(Ok(())) = tokio::time::timeout(ANSWER_WITHIN, registered).await {
+                left.clear();
                 self.published.fetch_add(1, Ordering::Relaxed);
                 // Ends with the reason why the client leaves.
                 let _ = stay(&mut client).await;
                 self.moved.fetch_add(1, Ordering::Relaxed);
-                left = Some(client);
             }
+            left.push(client);
         }
-    }
-
-    async fn publish(&self, node: &str) -> anyhow::Result<GrpcClient> {
-        let client = GrpcClient::connect(node).await?;
-        client.register(&self.service, &self.ip, self.port).await?;
-        Ok(client)
     }
 }
 
