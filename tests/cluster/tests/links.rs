@@ -18,6 +18,9 @@ const CUT_FOR: Duration = Duration::from_millis(5_500);
 /// Of those that take minutes: a node that has found out has as long again to show what it does then.
 const LONGER: Duration = Duration::from_secs(9);
 
+/// Shorter than two cuts, and longer than busy nodes stand still.
+const BEAT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Which packets get lost.
 #[derive(Clone, Copy, Debug)]
 enum Cut {
@@ -54,7 +57,8 @@ async fn cluster_on_hosts(count: u8) -> Option<(Cluster, Hosts)> {
 
 /// Makes one cut after the other, and heals each; with clients that write and a watch on those who live.
 async fn play(cluster: &Cluster, hosts: &Hosts, cuts: &[Cut], cut_for: Duration) -> anyhow::Result<()> {
-    let leases = |n| Spec::ephemeral("living", "10.1.0.1", n).with_lease_ms(1_000, 5_000, 10_000);
+    let leases =
+        |n| Spec::ephemeral("living", "10.1.0.1", n).with_lease_ms(1_000, BEAT_TIMEOUT.as_millis() as u32, 20_000);
     let specs = (1..=30).map(leases).collect();
     let beating = Beating::start(cluster.http(), &cluster.addresses(), specs).await?;
     let holders = Holders::start(&cluster.grpc_addresses(), "living", "10.1.0.2", 15).await?;
@@ -67,7 +71,7 @@ async fn play(cluster: &Cluster, hosts: &Hosts, cuts: &[Cut], cut_for: Duration)
         Ok(())
     })
     .await?;
-    let beats = (&beating, Duration::from_secs(5));
+    let beats = (&beating, BEAT_TIMEOUT);
     let watch = Watch::start(
         cluster,
         hosts.test_address().into(),
