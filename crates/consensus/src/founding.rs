@@ -4,9 +4,10 @@
 //! forgotten whom it voted for and which entries it acknowledged; taking part under its old name it could help a second leader
 //! or a shorter log to a majority. So it serves none of Raft's calls until it knows:
 //!
-//! - a majority of the founders, itself included, has known of no group since this member started: it founds, as they do. A
-//!   group that those same founders form meanwhile has no promise of this member, so it takes its place in it. For three
-//!   seconds a majority waits for the founders that have not been heard yet, so that none comes late without need;
+//! - every founder has known of no group since this member started: it founds, as they do. A majority is not enough: two
+//!   that have both lost their disks would found a new group beside the third, and what that one alone still has would be
+//!   lost when it comes. A group that a majority of the founders, heard without one by this member, forms meanwhile has no
+//!   promise of this member, so it takes its place in it;
 //! - there is a group, and its leader counts this member: the leader removes it and adds it again as a learner, which needs
 //!   a majority *without* it, and then as a voter;
 //! - there is a group, and its leader does not: it waits to be added.
@@ -27,8 +28,8 @@ use std::time::{Duration, Instant};
 const HELLO_WITHIN: Duration = Duration::from_millis(500);
 /// Between two rounds of asking.
 const ROUND_EVERY: Duration = Duration::from_millis(100);
-/// How long a majority of the founders waits for the others.
-const ALL_WITHIN: Duration = Duration::from_secs(3);
+/// Between two words about the founders that are waited for.
+const SAID_EVERY: Duration = Duration::from_secs(10);
 /// Two membership changes and a learner.
 const READMIT_WITHIN: Duration = Duration::from_secs(10);
 /// Between two looks at what the group knows of this member.
@@ -52,8 +53,6 @@ struct Known {
     founders: usize,
     /// Other founders that knew of no group at some time since this member started.
     blank: BTreeSet<u64>,
-    /// Whether this member has waited for all of them for long enough.
-    waited: bool,
 }
 
 /// The rule.
@@ -71,7 +70,7 @@ fn decide(known: &Known, answers: &[(u64, HelloAnswer)]) -> Next {
         return Next::AskTheLeader;
     }
     let heard = known.blank.len() + 1;
-    if known.is_founder && heard * 2 > known.founders && (heard == known.founders || group_exists || known.waited) {
+    if known.is_founder && (heard == known.founders || (group_exists && heard * 2 > known.founders)) {
         return Next::Found;
     }
     if group_exists {
@@ -108,7 +107,7 @@ async fn admit(inner: &Arc<Inner>, identity: &mut Identity, snapshots: &Arc<Snap
     let hash = inner.config.founders_hash();
     // An earlier start, or an earlier request, may have had it removed.
     let mut again = identity.rejoining;
-    let started = inner.clock.now();
+    let mut said = inner.clock.now();
     loop {
         let answers = hello(inner, &others, hash).await;
         let known = Known {
@@ -116,7 +115,6 @@ async fn admit(inner: &Arc<Inner>, identity: &mut Identity, snapshots: &Arc<Snap
             hash,
             founders: founders.len(),
             blank: inner.blank_founders(&answers),
-            waited: inner.clock.now().saturating_duration_since(started) >= ALL_WITHIN,
         };
         match decide(&known, &answers) {
             Next::Found if !identity.rejoining => {
@@ -154,6 +152,15 @@ async fn admit(inner: &Arc<Inner>, identity: &mut Identity, snapshots: &Arc<Snap
                 }
             }
             Next::Found | Next::ListsDiffer(_) | Next::AskAgain => {}
+        }
+        if inner.clock.now().saturating_duration_since(said) >= SAID_EVERY {
+            said = inner.clock.now();
+            let unheard = others.iter().filter(|id| !known.blank.contains(&id.0));
+            tracing::warn!(
+                founders = ?unheard.map(|id| id.0).collect::<Vec<_>>(),
+                "waiting for all founders: start them. Of a new cluster, one that will never come can be left out of the list \
+                 of the others and added later; of one that was there before, it may be the last to have its data"
+            );
         }
         tokio::time::sleep(ROUND_EVERY).await;
     }
@@ -311,43 +318,37 @@ mod tests {
     }
 
     /// What founder 1 knows.
-    fn known(founders: usize, blank: &[u64], waited: bool) -> Known {
+    fn known(founders: usize, blank: &[u64]) -> Known {
         Known {
             is_founder: true,
             hash: 9,
             founders,
             blank: blank.iter().copied().collect(),
-            waited,
         }
     }
 
     #[test]
     fn founders_that_have_all_been_heard_found_at_once() {
-        assert_eq!(decide(&known(1, &[], false), &[]), Next::Found);
-        assert_eq!(decide(&known(3, &[2, 3], false), &[]), Next::Found);
+        assert_eq!(decide(&known(1, &[]), &[]), Next::Found);
+        assert_eq!(decide(&known(3, &[2, 3]), &[]), Next::Found);
     }
 
     #[test]
-    fn a_majority_of_founders_waits_for_the_others_and_then_founds_without_them() {
-        assert_eq!(decide(&known(3, &[2], false), &[]), Next::AskAgain);
-        assert_eq!(decide(&known(3, &[2], true), &[]), Next::Found);
-    }
-
-    #[test]
-    fn a_minority_never_founds() {
-        assert_eq!(decide(&known(3, &[], true), &[]), Next::AskAgain);
-        assert_eq!(decide(&known(5, &[2], true), &[]), Next::AskAgain);
+    fn founders_that_have_not_all_been_heard_found_nothing() {
+        assert_eq!(decide(&known(3, &[]), &[]), Next::AskAgain);
+        assert_eq!(decide(&known(3, &[2]), &[says(2, false)]), Next::AskAgain);
+        assert_eq!(decide(&known(5, &[2, 3, 4]), &[]), Next::AskAgain);
     }
 
     #[test]
     fn an_empty_member_never_founds_beside_a_group_that_was_there_before_it() {
         let answers = [says(2, false), says(3, true)];
         // Member 2 starts for the first time; 3 and this one, before it lost its disk, were the group.
-        assert_eq!(decide(&known(3, &[2], true), &answers), Next::AskTheLeader);
-        assert_eq!(decide(&known(5, &[2], true), &answers), Next::AskTheLeader);
+        assert_eq!(decide(&known(3, &[2]), &answers), Next::AskTheLeader);
+        assert_eq!(decide(&known(5, &[2]), &answers), Next::AskTheLeader);
         let newcomer = Known {
             is_founder: false,
-            ..known(3, &[2, 3], true)
+            ..known(3, &[2, 3])
         };
         assert_eq!(decide(&newcomer, &answers), Next::AskTheLeader);
     }
@@ -355,15 +356,18 @@ mod tests {
     #[test]
     fn a_founder_that_is_late_by_a_moment_takes_its_place_in_the_group() {
         let answers = [says(2, true), says(3, true)];
-        assert_eq!(decide(&known(3, &[2, 3], false), &answers), Next::Found);
-        assert_eq!(decide(&known(3, &[2], false), &answers), Next::AskTheLeader);
+        assert_eq!(decide(&known(3, &[2, 3]), &answers), Next::Found);
+        assert_eq!(decide(&known(3, &[2]), &answers), Next::AskTheLeader);
+        // It has not heard the third before, and need not: the group was formed by those that it has.
+        assert_eq!(decide(&known(3, &[2]), &[says(2, true)]), Next::Found);
+        assert_eq!(decide(&known(5, &[2]), &[says(2, true)]), Next::AskTheLeader);
     }
 
     #[test]
     fn who_is_no_founder_never_founds() {
         let newcomer = Known {
             is_founder: false,
-            ..known(3, &[1, 2, 3], true)
+            ..known(3, &[1, 2, 3])
         };
         let answers = [says(1, false), says(2, false), says(3, false)];
         assert_eq!(decide(&newcomer, &answers), Next::AskAgain);
@@ -373,6 +377,6 @@ mod tests {
     fn founders_with_another_list_are_noticed() {
         let mut other = says(2, false);
         other.1.founders_hash = 8;
-        assert_eq!(decide(&known(3, &[], false), &[other]), Next::ListsDiffer(2));
+        assert_eq!(decide(&known(3, &[]), &[other]), Next::ListsDiffer(2));
     }
 }

@@ -12,8 +12,8 @@
 //! A proposal is tried again only while it is certain that nothing was done: no leader is known, the asked member does not lead,
 //! or it could not be reached. Once it may have reached a log, its fate is waited for or said to be unknown.
 //!
-//! A member whose folder is empty does not take part before it knows that it may: it founds the group when a majority of the
-//! founders knows of no group, and otherwise has the leader remove and add it again, so that what it has forgotten counts nowhere.
+//! A member whose folder is empty does not take part before it knows that it may: it founds the group when none of the
+//! founders knows of one, and otherwise has the leader remove and add it again, so that what it has forgotten counts nowhere.
 
 mod config;
 mod door;

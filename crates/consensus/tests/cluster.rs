@@ -357,11 +357,16 @@ async fn founders_start_in_any_order_and_found_once() {
     cluster.start(2).await;
     assert!(!cluster.status(2).initialized, "one founder alone founds nothing");
     cluster.start(3).await;
-    cluster.leader().await;
-    let at = *cluster.nodes.keys().next().unwrap();
-    cluster.propose(at, "a").await.unwrap();
-    // The third comes when the group is at work.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for id in [2, 3] {
+        assert!(
+            !cluster.status(id).initialized,
+            "two might be those that have lost their disks"
+        );
+    }
     cluster.start(1).await;
+    cluster.leader().await;
+    cluster.propose(1, "a").await.unwrap();
     cluster.holds(1, &["a"]).await;
     cluster.voters(1, &[1, 2, 3]).await;
     cluster.crash(2).await;
@@ -487,6 +492,37 @@ async fn an_emptied_member_gives_no_second_vote_while_the_others_are_down() {
     cluster.start(leader).await;
     cluster.holds(emptied, &["first", "kept"]).await;
     cluster.holds(missing, &["first", "kept"]).await;
+    cluster.stop().await;
+}
+
+/// They are a majority, and know of no group; the third has everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_founders_of_three_that_have_lost_their_disks_found_no_new_group() {
+    let mut cluster = Cluster::started(3).await;
+    cluster.propose(1, "kept").await.unwrap();
+    for id in 1..=3 {
+        cluster.holds(id, &["kept"]).await;
+    }
+    for id in 1..=3 {
+        cluster.crash(id).await;
+    }
+    for id in [1, 2] {
+        std::fs::remove_dir_all(cluster.data_dir(id)).unwrap();
+        cluster.start(id).await;
+    }
+    let is_founded = |cluster: &Cluster, id| cluster.status(id).initialized || cluster.status(id).leader.is_some();
+    for _ in 0..40 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(
+            !is_founded(&cluster, 1) && !is_founded(&cluster, 2),
+            "a second group beside the third's"
+        );
+    }
+    // Nor when it comes: it leads nobody, and what it has is there for a person to save.
+    cluster.start(3).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!is_founded(&cluster, 1) && !is_founded(&cluster, 2));
+    assert_eq!(cluster.nodes[&3].journal.commands(), [command("kept")]);
     cluster.stop().await;
 }
 

@@ -3,6 +3,7 @@
 use crate::Ephemeral;
 use crate::answers::Error;
 use crate::held::{Departure, Parting};
+use crate::moment::Moment;
 use muster_model::{ConnectionId, Instance, InstanceKey, Kind, ServiceKey};
 use muster_runtime::TaskKind;
 use std::collections::HashSet;
@@ -16,7 +17,8 @@ const SLICE: usize = 256;
 /// leaves are on their way to others, and have 30 seconds to publish there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ending {
-    /// Its client closed it, or its network did: what it owns goes at once, on all nodes.
+    /// Its client closed it, or its network did: what it owns goes at once, on all nodes. Unless this process has just stood
+    /// still: then its clients are likely to have gone elsewhere meanwhile, and what it owns has a last lease of 30 seconds.
     Closed,
     /// It did not answer: what it owns goes at once, too. Unless this node has lost the majority: then it is more likely to
     /// be cut off itself than its client to be dead, and what it owns has a last lease of 30 seconds, which only members
@@ -105,13 +107,14 @@ impl Ephemeral {
     fn part_slice(&self, departure: &mut Departure, ending: Ending) {
         let received = self.node.timeline.instant();
         let now = self.node.timeline.at(received);
-        let parting = self.parting(ending);
+        let parting = self.parting(ending, now);
         let applied = self.node.store.part_some(departure, &parting, SLICE, now);
         self.node.spread_all(&applied, received);
     }
 
-    fn parting(&self, ending: Ending) -> Parting {
+    fn parting(&self, ending: Ending, now: Moment) -> Parting {
         let on_their_way = self.node.draining.load(Ordering::Acquire)
+            || self.node.pulse.is_doubtful(now)
             || match ending {
                 Ending::Closed => false,
                 Ending::Silent => !self.node.membership.view().quorum,

@@ -6,7 +6,7 @@ use crate::metrics;
 use crate::moment::{Moment, ms};
 use crate::node::Node;
 use crate::record::{Phase, Record};
-use crate::seen::{self, Beaten};
+use crate::seen::{self, Beaten, Spoken};
 use crate::store::Expiry;
 use crate::tenure::{Tenure, may_end};
 use crate::wire::HASHES_MAX;
@@ -19,6 +19,9 @@ use std::time::Duration;
 const WALK_EVERY: Duration = Duration::from_millis(500);
 /// A walk that comes this late means that the process stood still, and beats with it.
 const STALL_MS: u64 = 5_000;
+/// How long a lease outlives its end when a member that lives does not speak of it. Longer than a dead one counts as living
+/// (3 s), and 30 s, this and the walks come to less than 35 s.
+const PATIENCE_MS: u64 = 3_500;
 /// Leaves walked before others have a turn: 64,000 of a million instances.
 const LEAVES_AT_ONCE: usize = 256;
 /// A living connection renews its leases at every tenth walk, as a client that beats does every 5 s: each key in its own
@@ -47,6 +50,7 @@ pub(crate) async fn run(node: Arc<Node>) {
             _ = turns.tick() => {}
         }
         let now = node.timeline.now();
+        node.pulse.beat(now);
         if now.since_ms(last) > STALL_MS {
             tracing::warn!(
                 stood_still_ms = now.since_ms(last),
@@ -71,7 +75,9 @@ pub(crate) async fn run(node: Arc<Node>) {
             counted = now;
             node.responsible.store(walk.responsible, Ordering::Relaxed);
         }
+        node.pulse.beat(node.timeline.now());
         end_leases(&node, &tenure, walk.due).await;
+        node.pulse.beat(node.timeline.now());
         show(&node, now);
     }
 }
@@ -136,11 +142,13 @@ fn is_due(node: &Node, tenure: &Tenure, record: &Record, now: Moment) -> bool {
         })
 }
 
-/// Ends what is due, once a majority has said that it knows of no later beat.
+/// Ends what is due, once everybody who lives has said that they know of no later beat; or a majority has, and who is silent
+/// has been for long.
 async fn end_leases(node: &Arc<Node>, tenure: &Tenure, due: Vec<Arc<Record>>) {
     for part in due.chunks(HASHES_MAX) {
         let hashes: Vec<u64> = part.iter().map(|record| record.hash).collect();
-        if !seen::ask(node, &hashes).await {
+        let spoken = seen::ask(node, &hashes).await;
+        if spoken == Spoken::Minority {
             tracing::debug!(
                 due = hashes.len(),
                 "no majority spoke about silent instances: asked again"
@@ -154,7 +162,8 @@ async fn end_leases(node: &Arc<Node>, tenure: &Tenure, due: Vec<Arc<Record>>) {
         for record in part {
             // Things may have changed while the others spoke.
             let still_here = view.responsible_for_hash(record.client_hash) == Responsibility::Here;
-            if !still_here || !may_end_any(node) || !is_due(node, tenure, record, now) {
+            let patient = spoken != Spoken::All && record.lease.overdue_ms(now) < PATIENCE_MS;
+            if patient || !still_here || !may_end_any(node) || !is_due(node, tenure, record, now) {
                 continue;
             }
             match node.store.expire(record, now) {

@@ -155,6 +155,16 @@ impl Lease {
         }
     }
 
+    /// How long ago the next thing that silence asks for was due; 0 if nothing is.
+    pub(crate) fn overdue_ms(&self, now: Moment) -> u64 {
+        let silence_ms = now.since_ms(self.seen());
+        match self.due(now) {
+            Some(Due::Remove) => silence_ms - self.delete_ms(),
+            Some(Due::Mark) => silence_ms - self.timeout_ms(),
+            None => 0,
+        }
+    }
+
     /// Whether this node knows better than somebody who ended (or marked) the lease because nothing was seen after
     /// `basis`: it has seen a later beat, and by that one the lease still holds.
     ///

@@ -47,6 +47,7 @@ mod moment;
 mod node;
 mod overtaken;
 mod peers;
+mod pulse;
 mod record;
 mod repair;
 mod room;

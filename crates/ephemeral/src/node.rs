@@ -6,6 +6,7 @@ use crate::merge::{Incoming, Merged};
 use crate::metrics;
 use crate::moment::{Moment, Timeline};
 use crate::peers::{Peer, Peers};
+use crate::pulse::Pulse;
 use crate::store::{Applied, Store};
 use crate::wire::{Batch, Garbage};
 use muster_membership::Membership;
@@ -54,6 +55,7 @@ pub(crate) struct Node {
     pub(crate) draining: AtomicBool,
     /// Silence before this moment is not held against anybody.
     amnesty: AtomicU64,
+    pub(crate) pulse: Pulse,
     pub(crate) responsible: AtomicUsize,
     /// [`Store::writes`] as of the last warm copy.
     pub(crate) warm_written: tokio::sync::Mutex<u64>,
@@ -89,6 +91,7 @@ impl Node {
             expiry: AtomicBool::new(true),
             draining: AtomicBool::new(false),
             amnesty: AtomicU64::new(now.0),
+            pulse: Pulse::new(now),
             responsible: AtomicUsize::new(0),
             warm_written: tokio::sync::Mutex::new(0),
         }

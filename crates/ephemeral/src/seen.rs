@@ -20,6 +20,17 @@ const TELLING_MAX: usize = 64;
 /// A lease that is due at 15 s must be ended by 16 s; looking twice a second and asking this long leaves room.
 const ASK_WITHIN: Duration = Duration::from_millis(300);
 
+/// Who has spoken when asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Spoken {
+    /// Too few: nothing may be ended.
+    Minority,
+    /// A majority of all members, but not everybody who lives: the silent one may have heard a beat.
+    Majority,
+    /// Everybody who lives, and they are a majority.
+    All,
+}
+
 /// An instance that beats have come for since the others were last told.
 #[derive(Clone, Copy)]
 pub(crate) struct Beaten {
@@ -101,9 +112,9 @@ pub(crate) fn tell(node: &Arc<Node>, beaten: &[Beaten]) {
     }
 }
 
-/// Asks all living peers when they last saw these and renews what was seen later than known here. Says whether a majority
-/// of all members, this one included, has spoken.
-pub(crate) async fn ask(node: &Arc<Node>, hashes: &[u64]) -> bool {
+/// Asks all living peers when they last saw these and renews what was seen later than known here. Says who has spoken, this
+/// member included.
+pub(crate) async fn ask(node: &Arc<Node>, hashes: &[u64]) -> Spoken {
     let view = node.membership.view();
     let body = wire::encode(&Seen {
         hashes: hashes.to_vec(),
@@ -118,6 +129,7 @@ pub(crate) async fn ask(node: &Arc<Node>, hashes: &[u64]) -> bool {
                 .call(member.id, Route::EphemeralSeen, body.clone(), ASK_WITHIN)
         })
         .collect();
+    let living = 1 + calls.len();
     let (answers, mut heard) = tokio::sync::mpsc::channel(calls.len().max(1));
     for call in calls {
         let answers = answers.clone();
@@ -145,7 +157,13 @@ pub(crate) async fn ask(node: &Arc<Node>, hashes: &[u64]) -> bool {
             }
         }
     }
-    spoken >= view.majority()
+    if spoken < view.majority() {
+        Spoken::Minority
+    } else if spoken < living {
+        Spoken::Majority
+    } else {
+        Spoken::All
+    }
 }
 
 /// Tells all that was not told yet; the last word of a node that leaves.

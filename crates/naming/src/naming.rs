@@ -14,6 +14,9 @@ use muster_push::{Push, Subscribed, SubscriptionInfo, SubscriptionKey};
 use muster_runtime::{Shutdown, Tasks};
 use std::sync::Arc;
 
+/// Committed and not applied entries that readiness is silent about: a second of writes at full load.
+const BEHIND_MAX: u64 = 10_000;
+
 /// The door. Cheap to clone.
 #[derive(Clone)]
 pub struct Naming(Arc<Inner>);
@@ -183,6 +186,12 @@ impl Naming {
         let mut reasons = not_ready;
         if status.leader.is_none() {
             reasons.push("no raft leader: persistent writes are refused".to_owned());
+        }
+        let behind = status.committed_index.saturating_sub(status.applied_index);
+        if behind > BEHIND_MAX {
+            reasons.push(format!(
+                "{behind} committed writes are not applied yet: persistent instances are shown as they were"
+            ));
         }
         Readiness {
             ready,

@@ -410,6 +410,30 @@ async fn from_the_beginning_of_draining_connections_end_and_their_instances_stay
 }
 
 #[tokio::test(start_paused = true)]
+async fn connections_that_ended_while_their_node_stood_still_take_nobody_with_them_who_moved() {
+    let network = Network::new();
+    let nodes = ready_cluster(&network, 3).await;
+    let s = service("a");
+    nodes[0].publish(ONE, &s, &[1]);
+    nodes[0].publish(TWO, &s, &[2]);
+    seconds(7).await;
+    tokio::time::advance(Duration::from_secs(4)).await;
+    let before = told(&nodes);
+    nodes[0].store.end(ONE);
+    nodes[0].store.end(TWO);
+    all_list(&nodes, &s, &[1, 2]);
+    seconds(2).await;
+    nodes[1].publish(ONE, &s, &[1]);
+    seconds(35).await;
+    all_list(&nodes, &s, &[1]);
+    assert_eq!(told(&nodes), before.iter().map(|count| count + 1).collect::<Vec<_>>());
+    // Later ends are what they are.
+    nodes[1].store.end(ONE);
+    millis(20).await;
+    all_list(&nodes, &s, &[]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_edit_anywhere_leaves_the_lease_to_the_connection() {
     let network = Network::new();
     let nodes = ready_cluster(&network, 3).await;

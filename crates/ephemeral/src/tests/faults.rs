@@ -109,6 +109,36 @@ async fn one_cut_link_of_three_marks_nobody() {
     }
 }
 
+/// Its link is slow: what it tells comes late, and it is not heard within the time that the keeper asks for.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_marked_whose_beats_a_slow_member_has_heard_and_not_been_heard_on() {
+    let network = Network::new();
+    let nodes = ready_cluster(&network, 3).await;
+    let s = service("a");
+    let ports: Vec<u16> = (1..=60).collect();
+    for port in &ports {
+        nodes[1].store.register(&s, timed(*port, 1_000, 1_500, 30_000)).unwrap();
+    }
+    seconds(1).await;
+    for other in [1, 3] {
+        network.delay(MemberId(2), MemberId(other), Duration::from_millis(700));
+        network.delay(MemberId(other), MemberId(2), Duration::from_millis(700));
+    }
+    let told: Vec<_> = nodes.iter().map(|node| node.told.count()).collect();
+    let beating = beats(nodes[1].store.clone(), s.clone(), ports, 1_000);
+    assert!(tokio::time::timeout(Duration::from_secs(60), beating).await.is_err());
+    let now: Vec<_> = nodes.iter().map(|node| node.told.count()).collect();
+    assert_eq!(now, told, "nobody was marked");
+    // Those that a majority answers for are removed for all that when they fall silent. The slow one has nobody to ask.
+    seconds(35).await;
+    let view = nodes[0].membership.view();
+    let slow = Responsibility::At(MemberId(2));
+    for port in nodes[0].ports(&s) {
+        let responsible = view.responsible_for(&ClientId::of_address(&key(port)));
+        assert_eq!(responsible, slow, "{port} is still listed");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_lives_at_one_side_of_a_cut_and_expired_at_the_other_stays() {
     let network = Network::new();

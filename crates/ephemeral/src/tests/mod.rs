@@ -6,6 +6,8 @@ mod convergence;
 mod faults;
 mod garbage;
 mod leases;
+mod long_cuts;
 mod merge;
+mod sizes;
 mod start;
 mod storms;

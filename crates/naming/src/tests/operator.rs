@@ -74,6 +74,13 @@ async fn readiness_says_what_is_missing() {
     assert!(readiness.reasons[0].contains("no raft leader"));
     bed.set_leader(true);
 
+    bed.set_status(|status| status.committed_index = status.applied_index + 10_000);
+    assert!(bed.naming.readiness().reasons.is_empty(), "a second's writes at most");
+    bed.set_status(|status| status.committed_index += 1);
+    let readiness = bed.naming.readiness();
+    assert!(readiness.ready && readiness.reasons[0].contains("10001 committed writes are not applied"));
+    bed.set_status(|status| status.committed_index = status.applied_index);
+
     bed.set_loading(Some("no peer answers"));
     let readiness = bed.naming.readiness();
     assert!(!readiness.ready && readiness.reasons[0].contains("no peer answers"));
