@@ -57,6 +57,8 @@ pub struct Node {
     pub id: u64,
     pub place: Place,
     pub data_dir: PathBuf,
+    /// Variables that its process is given beside those of the test.
+    pub environment: Vec<(String, String)>,
     log: PathBuf,
     running: Option<Running>,
 }
@@ -74,6 +76,7 @@ impl Node {
             id,
             place,
             data_dir: folder.join(format!("node-{id}")),
+            environment: Vec::new(),
             log: folder.join(format!("node-{id}.log")),
             running: None,
         }
@@ -119,6 +122,7 @@ impl Node {
             .arg("--data-dir")
             .arg(&self.data_dir)
             .args(arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log);
