@@ -7,10 +7,10 @@
 //! <disk>/control                 numbers of eight bytes, little-endian: what shall fail, and what was seen
 //! ```
 
-/// Environment: the folder that is watched. It exists.
-pub(crate) const ROOT: &str = "MUSTER_POWER_ROOT";
+/// Environment: the folder that is watched. It exists. (Not MUSTER_...: a node takes those for settings.)
+pub(crate) const ROOT: &str = "POWER_ROOT";
 /// Environment: where it is noted what of it is on the disk; on the same file system, outside of the root.
-pub(crate) const DISK: &str = "MUSTER_POWER_DISK";
+pub(crate) const DISK: &str = "POWER_DISK";
 
 pub(crate) const FILES: &str = "files";
 pub(crate) const LIVE: &str = "live";
