@@ -16,6 +16,7 @@ use muster_naming::{Changes, Naming};
 use muster_persistent::Persistent;
 use muster_push::Push;
 use muster_runtime::{Clock, HybridClock, Shutdown, TaskKind, Tasks};
+use muster_storage::{Disk, RealDisk};
 use muster_transport::Transport;
 use muster_transport::grpc::GrpcTransport;
 use std::collections::BTreeSet;
@@ -94,8 +95,10 @@ impl Node {
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
         metrics::START_SECONDS.set(0.0);
-        tokio::fs::create_dir_all(&settings.data_dir)
-            .await
+        let data_dir = settings.data_dir.clone();
+        // With its name on the disk, or all that is synced in it goes with it when the power does.
+        tokio::task::spawn_blocking(move || RealDisk.create_folder(&data_dir))
+            .await?
             .with_context(|| format!("data_dir {}", settings.data_dir.display()))?;
 
         // First the doors, so that whoever asks while the node loads hears that it does and goes elsewhere (G8).
