@@ -136,6 +136,29 @@ impl Disk {
         })
     }
 
+    /// Another disk, with nothing on it. The process has ended.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn empty(&self) -> anyhow::Result<()> {
+        fs::remove_dir_all(&self.root)?;
+        fs::create_dir(&self.root)?;
+        self.forget()
+    }
+
+    /// Forgets what is noted; the next process takes what it finds for what is on the disk.
+    fn forget(&self) -> anyhow::Result<()> {
+        for name in [COMPLETE, FILES, LIVE, FOLDERS] {
+            let path = self.kept.join(name);
+            if path.is_dir() {
+                fs::remove_dir_all(path)?;
+            } else if path.exists() {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The power goes: puts what is on the disk, and a random part of what was not synced, in the place of the root. The process
     /// has been killed before.
     ///
@@ -151,11 +174,7 @@ impl Disk {
         let loss = loss::rebuild(&self.root, &self.kept, &after, random)?;
         fs::remove_dir_all(&self.root)?;
         fs::rename(&after, &self.root)?;
-        for folder in [FILES, LIVE, FOLDERS] {
-            fs::remove_dir_all(self.kept.join(folder))?;
-        }
-        // What is there now is on the disk; the next process notes it so.
-        fs::remove_file(self.kept.join(COMPLETE))?;
+        self.forget()?;
         Ok(loss)
     }
 }
