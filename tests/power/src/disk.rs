@@ -46,6 +46,8 @@ pub struct Seen {
     pub failures: u64,
     /// Calls of `sync_file_range`, which keeps nothing.
     pub half_syncs: u64,
+    /// Processes that began to be watched.
+    pub starts: u64,
 }
 
 /// A folder of which it is known what a loss of power would leave.
@@ -133,6 +135,7 @@ impl Disk {
             folder_syncs: number(Word::FolderSyncs)?,
             failures: number(Word::Failures)?,
             half_syncs: number(Word::HalfSyncs)?,
+            starts: number(Word::Starts)?,
         })
     }
 
@@ -166,10 +169,15 @@ impl Disk {
     /// The file system's; the process was never watched.
     pub fn lose_power(&self, random: &mut Random) -> anyhow::Result<Loss> {
         ensure!(
-            self.kept.join(COMPLETE).exists(),
+            self.seen()?.starts > 0,
             "{} was never watched: is the program linked statically?",
             self.root.display()
         );
+        if !self.kept.join(COMPLETE).exists() {
+            // Killed before it could write anything.
+            self.forget()?;
+            return Ok(Loss::default());
+        }
         let after = self.root.with_extension("after");
         let loss = loss::rebuild(&self.root, &self.kept, &after, random)?;
         fs::remove_dir_all(&self.root)?;

@@ -42,6 +42,8 @@ pub(crate) enum Word {
     Failures = 12,
     /// Seen: calls of `sync_file_range` and `msync`, which sync nothing here.
     HalfSyncs = 13,
+    /// Seen: processes that began to be watched.
+    Starts = 14,
 }
 
 pub(crate) const WORDS: usize = 16;

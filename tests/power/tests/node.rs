@@ -39,7 +39,10 @@ async fn what_a_node_acknowledges_right_after_its_first_start_survives_a_loss_of
         cluster.restart(1).await.unwrap();
     }
     let seen = disk.seen().unwrap();
-    assert!(seen.syncs > 0 && seen.folder_syncs > 0 && seen.half_syncs > 0, "{seen:?}");
+    assert!(
+        seen.syncs > 0 && seen.folder_syncs > 0 && seen.half_syncs > 0,
+        "{seen:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -78,6 +78,7 @@ impl Tracked {
             root,
             disk,
         };
+        tracked.control.count(Word::Starts, 1);
         let complete = tracked.disk.join(COMPLETE);
         let fresh = !complete.exists();
         tracked.take_in(&tracked.root, fresh);

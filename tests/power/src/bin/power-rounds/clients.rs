@@ -86,6 +86,13 @@ impl Book {
     }
 }
 
+impl Counts {
+    pub(crate) fn acknowledged(&self) -> u64 {
+        let counts = [&self.registered, &self.edited, &self.deregistered];
+        counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+}
+
 /// The service of one client.
 pub(crate) fn service(client: usize) -> String {
     format!("power-{client}")

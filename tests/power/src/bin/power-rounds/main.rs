@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         .worker_threads(2)
         .enable_all()
         .build();
-    let mut tally = Tally::new();
+    let mut tally = Tally::new(arguments.verbose);
     let run = runtime
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(run(&arguments, &mut tally)));

@@ -46,7 +46,8 @@ const SHARES: [(Kind, u64); 10] = [
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) kind: Kind,
-    /// How long clients write before.
+    /// So many writes are acknowledged before, if they are in time; then it is a moment more.
+    pub(crate) acknowledged_before: u64,
     pub(crate) before: Duration,
     /// Moments between one loss and the next, or between start and loss.
     pub(crate) pauses: [Duration; 3],
@@ -82,7 +83,8 @@ impl Plan {
         };
         Self {
             kind,
-            before: Duration::from_micros(random.below(450_000)),
+            acknowledged_before: random.below(120),
+            before: Duration::from_micros(random.below(60_000)),
             pauses: std::array::from_fn(|_| Duration::from_micros(random.below(longest_pause_ms * 1000))),
             order,
             faults,
@@ -105,11 +107,15 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             kind,
+            acknowledged_before,
             before,
             pauses,
             order,
             ..
         } = self;
-        write!(f, "{kind:?} of {order:?} after {before:?}, pauses {pauses:?}")
+        write!(
+            f,
+            "{kind:?} of {order:?} after {acknowledged_before} writes and {before:?}, pauses {pauses:?}"
+        )
     }
 }

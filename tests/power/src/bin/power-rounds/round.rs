@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 const SOON: Duration = Duration::from_secs(20);
+/// How long the clients may take for the writes that were planned.
+const WRITING_MAX: Duration = Duration::from_secs(3);
 /// Once a node is gone its clients go on for a moment, to see that the others serve, or that the last one refuses.
 const AFTER: Duration = Duration::from_millis(150);
 
@@ -69,6 +71,10 @@ impl Life {
             }
         }
         let clients = Clients::start(rig.cluster.http(), &rig.cluster.addresses()[..3], &self.book, random);
+        let acknowledged = self.book.counts.acknowledged() + plan.acknowledged_before;
+        while self.book.counts.acknowledged() < acknowledged && begun.elapsed() < WRITING_MAX {
+            sleep(Duration::from_millis(1)).await;
+        }
         sleep(plan.before).await;
         for id in founders {
             self.votes.look(rig, id).await?;

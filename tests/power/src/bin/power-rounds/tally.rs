@@ -23,6 +23,7 @@ const MENDED: [(&str, &str); 6] = [
 #[derive(Default)]
 pub(crate) struct Tally {
     rounds: BTreeMap<Kind, u64>,
+    verbose: bool,
     lives: u64,
     losses: u64,
     left: Loss,
@@ -36,8 +37,12 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn new() -> Self {
-        Self::default()
+    /// `verbose`: prints the lines that nodes log when they mend something.
+    pub(crate) fn new(verbose: bool) -> Self {
+        Self {
+            verbose,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn rounds(&self) -> u64 {
@@ -67,6 +72,9 @@ impl Tally {
     pub(crate) fn logged(&mut self, line: &str) {
         for (text, name) in MENDED {
             if line.contains(text) {
+                if self.verbose {
+                    println!("{line}");
+                }
                 *self.mended.entry(name).or_default() += 1;
             }
         }
