@@ -302,6 +302,8 @@ impl Tracked {
         }
         for (name, target) in now {
             let draft = self.disk.join(format!("draft.{inode}"));
+            // One of a process that was killed here.
+            let _ = fs::remove_file(&draft);
             well(symlink(&target, &draft), &draft);
             well(fs::rename(&draft, noted.join(name)), &noted);
         }

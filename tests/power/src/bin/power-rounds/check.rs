@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// After all are ready.
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_secs(60);
 
 /// What each node lists: by client and instance.
 type Lists = Vec<Vec<Version>>;
@@ -83,7 +83,8 @@ async fn agreed(rig: &Rig, book: &Book) -> anyhow::Result<Lists> {
                 .context("applied_index")?;
             let mut lists = Lists::new();
             for client in book.clients() {
-                lists.push(listed(rig, id, client, book.page(client).len()).await?);
+                let instances = book.page(client).len();
+                lists.push(listed(rig, id, client, instances).await?);
             }
             match &first {
                 None => first = Some((applied, lists)),

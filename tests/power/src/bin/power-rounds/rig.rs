@@ -13,11 +13,14 @@ use std::time::Duration;
 pub(crate) const FOURTH: u64 = 4;
 const ENDED_WITHIN: Duration = Duration::from_secs(20);
 
+/// Each of 30 s.
+const READY_WAITS: u32 = 4;
+
 /// Snapshots, purges and checkpoints several times in a round, and leaders soon after a start.
 const SETTINGS: [&str; 8] = [
-    "raft.heartbeat_ms=50",
-    "raft.election_min_ms=200",
-    "raft.election_max_ms=400",
+    "raft.heartbeat_ms=100",
+    "raft.election_min_ms=400",
+    "raft.election_max_ms=800",
     "raft.snapshot_every_entries=150",
     "persistent.checkpoint_every_ms=150",
     "http.write_timeout_ms=1500",
@@ -96,7 +99,12 @@ impl Rig {
 
     pub(crate) async fn ready(&mut self, ids: &[u64]) -> anyhow::Result<()> {
         for id in ids {
-            self.cluster.ready(*id).await?;
+            let mut waits = 1;
+            while let Err(error) = self.cluster.ready(*id).await {
+                // On a machine that is busy with other things it may be slow; one that has ended has refused.
+                ensure!(self.cluster.node(*id).is_running() && waits < READY_WAITS, error);
+                waits += 1;
+            }
         }
         Ok(())
     }

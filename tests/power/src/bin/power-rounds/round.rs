@@ -9,9 +9,10 @@ use anyhow::{Context, ensure};
 use muster_power::Random;
 use muster_testkit::eventually;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 /// How long the clients may take for the writes that were planned.
 const WRITING_MAX: Duration = Duration::from_secs(3);
 /// Once a node is gone its clients go on for a moment, to see that the others serve, or that the last one refuses.
@@ -170,21 +171,20 @@ impl Life {
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
         rig.start_fourth()?;
-        if random.coin() {
+        let mut change = JoinSet::new();
+        let removes = random.coin();
+        if removes {
             added(rig).await?;
-            let removing = tokio::task::spawn(rig.change_members(plan.order[0], false));
-            sleep(plan.pauses[0] / 4).await;
-            self.lose(rig, &[1, 2, 3, FOURTH], random, tally).await?;
-            removing.abort();
         } else {
             // It needs a moment before it can answer the leader.
             sleep(plan.pauses[1]).await;
-            let adding = tokio::task::spawn(rig.change_members(plan.order[0], true));
-            sleep(plan.pauses[0]).await;
-            self.lose(rig, &[1, 2, 3, FOURTH], random, tally).await?;
-            adding.abort();
         }
-        Ok(rig.cluster.start_joining(FOURTH)?)
+        change.spawn(rig.change_members(plan.order[0], !removes));
+        // Taking out is quicker than taking in.
+        sleep(if removes { plan.pauses[0] / 4 } else { plan.pauses[0] }).await;
+        self.lose(rig, &[1, 2, 3, FOURTH], random, tally).await?;
+        change.shutdown().await;
+        rig.cluster.start_joining(FOURTH)
     }
 
     /// Takes the fourth member out, however far it has come.
