@@ -119,3 +119,37 @@ impl fmt::Display for Plan {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_seed_draws_the_same_rounds_and_many_draw_every_kind() {
+        let mut kinds = BTreeSet::new();
+        for seed in 0..300 {
+            let (mut once, mut again) = (Random::new(seed), Random::new(seed));
+            let plan = Plan::draw(&mut once, None);
+            assert_eq!(plan.to_string(), Plan::draw(&mut again, None).to_string());
+            let mut order = plan.order;
+            order.sort_unstable();
+            assert_eq!(order, [1, 2, 3]);
+            kinds.insert(plan.kind);
+        }
+        assert_eq!(kinds.len(), SHARES.len());
+    }
+
+    #[test]
+    fn only_rounds_that_are_named_for_a_fault_have_one() {
+        for seed in 0..300 {
+            let plan = Plan::draw(&mut Random::new(seed), None);
+            let faulty = plan.faults.iter().any(|faults| *faults != Faults::default());
+            assert_eq!(
+                faulty,
+                matches!(plan.kind, Kind::Slow | Kind::FailedSync | Kind::Full),
+                "{plan}"
+            );
+        }
+    }
+}
