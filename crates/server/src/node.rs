@@ -12,7 +12,7 @@ use muster_api::udp::UdpPush;
 use muster_consensus::Role;
 use muster_model::MemberId;
 use muster_runtime::{Clock, Shutdown, TaskKind, Tasks};
-use muster_storage::{RealDisk, SledTables};
+use muster_storage::{Disk, RealDisk, SledTables};
 use muster_transport::Transport;
 use muster_transport::grpc::GrpcTransport;
 use std::future::Future;
@@ -80,8 +80,10 @@ impl Node {
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
         metrics::START_SECONDS.set(0.0);
-        tokio::fs::create_dir_all(&settings.data_dir)
-            .await
+        let data_dir = settings.data_dir.clone();
+        // With its name on the disk, or all that is synced in it goes with it when the power does.
+        muster_runtime::blocking(move || RealDisk.create_folder(&data_dir))
+            .await?
             .with_context(|| format!("data_dir {}", settings.data_dir.display()))?;
 
         // First the doors, so that whoever asks while the node loads hears that it does and goes elsewhere (G8).

@@ -61,6 +61,8 @@ pub trait Disk: Send + std::marker::Sync + 'static {
     /// The disk's.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Makes the folder and those above it that are missing; returns when their names are on the disk.
+    ///
     /// # Errors
     /// The disk's.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
@@ -142,12 +144,23 @@ impl Disk for RealDisk {
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
+        let missing = path.ancestors().take_while(|folder| !folder.exists()).count();
         fs::create_dir_all(path)?;
-        // The folder's own name lives in its parent.
-        match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => self.sync_folder(parent),
-            _ => Ok(()),
+        // A folder's own name lives in its parent. That of the last one is synced even if it was there: who made it may have
+        // ended before its sync.
+        for folder in path.ancestors().take(missing.max(1)) {
+            let synced = match folder.parent() {
+                Some(parent) if parent.as_os_str().is_empty() => self.sync_folder(Path::new(".")),
+                Some(parent) => self.sync_folder(parent),
+                None => Ok(()),
+            };
+            match synced {
+                // Made for us by somebody else, below what we may not read.
+                Err(error) if missing == 0 && error.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            }
         }
+        Ok(())
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {

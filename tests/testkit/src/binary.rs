@@ -29,9 +29,13 @@ fn find() -> anyhow::Result<PathBuf> {
     if let Some(path) = variable("MUSTER_BIN") {
         return Ok(path.into());
     }
-    // <target>/<profile>/deps/<test executable>
+    // <target>/<profile>/deps/<test executable>, or <target>/<profile>/<program>
     let executable = env::current_exe().context("the path of this test")?;
-    let profile = executable.ancestors().nth(2).context("the folder of this profile")?;
+    let folder = executable.parent().context("the folder of this test")?;
+    let profile = match folder.parent() {
+        Some(profile) if folder.ends_with("deps") => profile,
+        _ => folder,
+    };
     let target = profile.parent().context("the target folder")?;
     let cargo = variable("CARGO").unwrap_or_else(|| "cargo".to_owned());
     let mut build = Command::new(cargo);

@@ -9,6 +9,7 @@ use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -47,7 +48,21 @@ pub async fn cluster(count: u64) -> anyhow::Result<Cluster> {
 /// # Errors
 /// It does not come up.
 pub async fn cluster_at(places: Vec<Place>, arguments: &[&str]) -> anyhow::Result<Cluster> {
-    found(places, arguments, &[]).await
+    found(places, arguments, &[], |_| Ok(())).await
+}
+
+/// Starts a cluster of `count` nodes on loopback, with further flags, and waits until all are ready. `prepare` is shown each node
+/// before it is started for the first time, to move its folder or give it an environment.
+///
+/// # Errors
+/// It does not come up; those of `prepare`.
+pub async fn cluster_prepared(
+    count: u64,
+    arguments: &[&str],
+    prepare: impl FnMut(&mut Node) -> anyhow::Result<()>,
+) -> anyhow::Result<Cluster> {
+    let places = (0..count).map(|_| loopback()).collect::<Result<_, _>>()?;
+    found(places, arguments, &[], prepare).await
 }
 
 /// Starts a cluster on loopback whose node 1, 2, … is started so long after the test, and waits until all are ready.
@@ -56,18 +71,24 @@ pub async fn cluster_at(places: Vec<Place>, arguments: &[&str]) -> anyhow::Resul
 /// It does not come up.
 pub async fn cluster_staggered(delays: &[Duration]) -> anyhow::Result<Cluster> {
     let places = delays.iter().map(|_| loopback()).collect::<Result<_, _>>()?;
-    found(places, &[], delays).await
+    found(places, &[], delays, |_| Ok(())).await
 }
 
 /// A node without a delay starts at once.
-async fn found(places: Vec<Place>, arguments: &[&str], delays: &[Duration]) -> anyhow::Result<Cluster> {
+async fn found(
+    places: Vec<Place>,
+    arguments: &[&str],
+    delays: &[Duration],
+    prepare: impl FnMut(&mut Node) -> anyhow::Result<()>,
+) -> anyhow::Result<Cluster> {
     static TURN: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
     let turn = TURN.clone().acquire_owned().await?;
     let folder = tempfile::tempdir()?;
     let nodes = (1..)
         .zip(places)
         .map(|(id, place)| (id, Node::new(id, place, folder.path())));
-    let nodes: BTreeMap<_, _> = nodes.collect();
+    let mut nodes: BTreeMap<_, _> = nodes.collect();
+    nodes.values_mut().try_for_each(prepare)?;
     let mut cluster = Cluster {
         founders: nodes.keys().copied().collect(),
         nodes,
@@ -283,6 +304,16 @@ impl Cluster {
     pub fn empty(&mut self, id: u64) -> anyhow::Result<()> {
         let folder = &self.node(id).data_dir;
         std::fs::remove_dir_all(folder).with_context(|| folder.display().to_string())
+    }
+
+    /// Where the nodes' folders and logs lie.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Leaves the folders and logs where they are when the cluster ends; for a failure that is to be looked at.
+    pub fn keep_folder(&mut self) {
+        self.folder.disable_cleanup(true);
     }
 
     /// Takes a node that was removed out of the test's own list; it is ended if it runs.

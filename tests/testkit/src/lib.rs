@@ -25,7 +25,7 @@ mod wait;
 mod writer;
 
 pub use binary::muster;
-pub use cluster::{Cluster, cluster, cluster_at, cluster_staggered};
+pub use cluster::{Cluster, cluster, cluster_at, cluster_prepared, cluster_staggered};
 pub use grpc::{Frames, GrpcClient, Heard, encode, list_of, naming_setup};
 pub use http::{Answer, Http};
 pub use netns::{Hosts, namespaces_missing};
