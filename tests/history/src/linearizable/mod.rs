@@ -34,13 +34,13 @@ use std::collections::BTreeMap;
 /// How long to search.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Steps of one search; each is some microseconds and some hundred bytes.
+    /// Steps of one search; each is some tens of microseconds and some hundred bytes.
     pub steps_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { steps_max: 3_000_000 }
+        Self { steps_max: 1_000_000 }
     }
 }
 

@@ -59,6 +59,8 @@ pub(super) struct Object {
     pub(super) sure: Vec<Sure>,
     /// By invocation.
     pub(super) maybe: Vec<Maybe>,
+    /// Their places, by key.
+    pub(super) maybe_of: Vec<Vec<usize>>,
 }
 
 impl Object {
@@ -84,12 +86,17 @@ impl Object {
             keys,
             sure: Vec::new(),
             maybe: Vec::new(),
+            maybe_of: Vec::new(),
         };
         for (number, call) in calls.iter().enumerate() {
             object.take(number, call);
         }
         object.sure.sort_by_key(|sure| (sure.invoked, sure.returned));
         object.maybe.sort_by_key(|maybe| maybe.invoked);
+        object.maybe_of = vec![Vec::new(); object.keys.len()];
+        for (number, maybe) in object.maybe.iter().enumerate() {
+            object.maybe_of[maybe.key].push(number);
+        }
         object
     }
 

@@ -31,9 +31,6 @@ impl<'a> Open<'a> {
         };
         for number in open {
             let maybe = &object.maybe[number];
-            if maybe.key != key {
-                continue;
-            }
             match maybe.write {
                 Write::Set(value) => this.sets.push((number, value)),
                 Write::Edit(edit) => this.edits.push((number, edit)),

@@ -268,12 +268,8 @@ impl<'a> Search<'a> {
                 let it = &self.object.maybe[*maybe];
                 !self.used[*maybe] && it.invoked <= first_return
             };
-            Open::new(
-                self.object,
-                &self.sights,
-                key,
-                (0..self.object.maybe.len()).filter(usable),
-            )
+            let of_key = self.object.maybe_of[key].iter().copied();
+            Open::new(self.object, &self.sights, key, of_key.filter(usable))
         };
         match &self.object.sure[sure].act {
             Act::Write { key, write } => match write {
