@@ -175,7 +175,7 @@ pub struct Heard {
     pub node: u64,
     pub service: String,
     pub at_us: Time,
-    /// The server's own stamp of the list.
+    /// The server's own stamp of the list; 0 if it was polled, and its place in time says nothing.
     pub stamp: u64,
     pub list: List,
 }
@@ -201,10 +201,13 @@ pub enum Event {
         node: u64,
         at_us: Time,
     },
-    /// From here on nobody beats for it; the last beat may have arrived until now.
+    /// Nobody beats for it any more, and will not again: an address lives once.
     Silent {
         service: String,
         instance: String,
+        /// The last beat that was answered; from here on nobody promises anything.
+        last_beat_us: Time,
+        /// The last one that may have arrived.
         at_us: Time,
     },
     /// Something was done to the cluster.

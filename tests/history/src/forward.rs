@@ -4,7 +4,8 @@
 //! not trust them: if a list shows what one write left, the next may not show what another left that was acknowledged before the
 //! first was begun. Writes of unknown outcome judge nothing, for they may take effect late.
 
-use crate::{Call, Event, Heard, History, Operation, Outcome, Report, Time, Value, Verdict};
+use crate::sets::settled;
+use crate::{Call, Event, Heard, History, List, Operation, Outcome, Report, Time, Value, Verdict};
 use std::collections::{BTreeMap, HashMap};
 
 /// The rules about pushes, and about what a node answers from memory.
@@ -13,6 +14,7 @@ pub fn check(history: &History) -> Report {
     stamps(history, &mut report);
     pushed(history, &mut report);
     polled(history, &mut report);
+    newest(history, &mut report);
     report
 }
 
@@ -20,7 +22,7 @@ type Session<'a> = (u32, u32, u64, &'a str);
 
 fn sessions(history: &History) -> BTreeMap<Session<'_>, Vec<&Heard>> {
     let mut sessions: BTreeMap<Session<'_>, Vec<&Heard>> = BTreeMap::new();
-    for heard in history.heard() {
+    for heard in history.heard().filter(|heard| heard.stamp > 0) {
         let session = (heard.subscriber, heard.session, heard.node, heard.service.as_str());
         sessions.entry(session).or_default().push(heard);
     }
@@ -75,7 +77,42 @@ fn pushed(history: &History, report: &mut Report) {
     report.add("pushed lists do not go back", looked_at, Verdict::of(found));
 }
 
-/// What a node answers from memory never goes back while it runs, and holds what it acknowledged itself.
+/// Who still listened in the end was told the list that its node has then.
+fn newest(history: &History, report: &mut Report) {
+    let Some(settled) = settled(history) else {
+        return;
+    };
+    let mut last: BTreeMap<(u64, &str), &List> = BTreeMap::new();
+    for call in history.calls().filter(|call| call.invoked_us >= settled) {
+        if let Some(list) = call.seen() {
+            last.insert((call.node, &call.service), list);
+        }
+    }
+    let mut told: BTreeMap<(u32, u64, &str), (u32, Vec<&Heard>)> = BTreeMap::new();
+    for heard in history.heard() {
+        let subscriber = (heard.subscriber, heard.node, heard.service.as_str());
+        let (session, lists) = told.entry(subscriber).or_default();
+        if heard.session > *session {
+            *session = heard.session;
+            lists.clear();
+        }
+        lists.push(heard);
+    }
+    let mut looked_at = 0;
+    let mut found = Vec::new();
+    for ((_, node, service), (_, lists)) in &told {
+        let (Some(wanted), Some(newest)) = (last.get(&(*node, *service)), lists.last()) else {
+            continue;
+        };
+        looked_at += 1;
+        if !lists.iter().any(|heard| heard.list == **wanted) {
+            found.push(format!("{}: the last of {} lists is not the newest", self::told(newest), lists.len()));
+        }
+    }
+    report.add("every subscriber is told the newest list", looked_at, Verdict::of(found));
+}
+
+/// What a node answers from memory never goes back while it runs.
 fn polled(history: &History, report: &mut Report) {
     let writes = Writes::of(history);
     let mut nodes: BTreeMap<(u64, &str), Vec<&Call>> = BTreeMap::new();
@@ -106,13 +143,9 @@ fn breaks_of(history: &History, node: u64) -> Vec<Time> {
     struck.collect()
 }
 
-/// What a call says of an instance at its node: a read shows it, an acknowledged registration left it there.
+/// What a read shows of an instance.
 fn view<'a>(call: &'a Call, instance: &str) -> Option<(&'a Call, Value)> {
-    match (&call.operation, &call.outcome) {
-        (Operation::Register { instance: of, value }, Outcome::Done) if of == instance => Some((call, *value)),
-        (_, Outcome::Saw(list)) => Some((call, *list.get(instance)?)),
-        _ => None,
-    }
+    Some((call, *call.seen()?.get(instance)?))
 }
 
 fn back_steps<'a>(
@@ -143,9 +176,7 @@ fn back_steps<'a>(
             let ended = |at: &Time| (earlier.invoked_us..=call.returned_us).contains(at);
             if breaks.iter().any(ended) {
                 newest = None;
-            } else if let (Outcome::Saw(_), Some(why)) =
-                (&call.outcome, writes.goes_back(service, instance, was, value))
-            {
+            } else if let Some(why) = writes.goes_back(service, instance, was, value) {
                 found.push(format!("{call}\n{why}, as this had shown: {earlier}"));
             }
         }

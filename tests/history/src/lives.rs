@@ -12,12 +12,14 @@ pub struct Bounds {
     pub heals_within_us: Time,
 }
 
-/// A time in which somebody beats for an instance.
+/// The time in which somebody beats for an instance. An address lives once.
 #[derive(Clone, Debug)]
 struct Life {
     from: Time,
-    /// Nobody beats for it any more, or it was told to go.
+    /// Nobody promises that it is listed any more.
     until: Time,
+    /// The last beat for it may have arrived until now.
+    silent_from: Time,
     /// Where it beat since when.
     places: Vec<(Time, u64)>,
 }
@@ -32,51 +34,49 @@ pub fn check(history: &History, bounds: Bounds) -> Report {
     report
 }
 
-type Lives<'a> = BTreeMap<(&'a str, &'a str), Vec<Life>>;
+type Lives<'a> = BTreeMap<(&'a str, &'a str), Life>;
 
 fn lives(history: &History) -> Lives<'_> {
     let mut lives = Lives::new();
-    // by time: calls stand in a history where they ended
-    let mut ends: BTreeMap<(&str, &str), Vec<Time>> = BTreeMap::new();
     for event in &history.events {
-        match event {
-            Event::Silent {
-                service,
-                instance,
-                at_us,
-            } => ends.entry((service, instance)).or_default().push(*at_us),
-            Event::Call(call) => {
-                if let Operation::Deregister { instance } = &call.operation {
-                    let ends = ends.entry((&call.service, instance)).or_default();
-                    ends.push(call.invoked_us);
-                }
-            }
-            _ => {}
-        }
-    }
-    for event in &history.events {
-        let Event::Lives {
+        if let Event::Lives {
             service,
             instance,
             node,
             at_us,
         } = event
-        else {
-            continue;
-        };
-        let key = (service.as_str(), instance.as_str());
-        let of = lives.entry(key).or_default();
-        match of.last_mut() {
-            Some(life) if *at_us < life.until => life.places.push((*at_us, *node)),
-            _ => {
-                let ends = ends.get(&key).into_iter().flatten();
-                let until = ends.filter(|end| *end >= at_us).min();
-                of.push(Life {
-                    from: *at_us,
-                    until: until.copied().unwrap_or(Time::MAX),
-                    places: vec![(*at_us, *node)],
-                });
+        {
+            let life = lives.entry((service.as_str(), instance.as_str())).or_insert(Life {
+                from: *at_us,
+                until: Time::MAX,
+                silent_from: Time::MAX,
+                places: Vec::new(),
+            });
+            life.places.push((*at_us, *node));
+        }
+    }
+    // calls stand in a history where they ended, so that an end may stand before its beginning
+    for event in &history.events {
+        match event {
+            Event::Silent {
+                service,
+                instance,
+                last_beat_us,
+                at_us,
+            } => {
+                if let Some(life) = lives.get_mut(&(service.as_str(), instance.as_str())) {
+                    life.until = life.until.min(*last_beat_us);
+                    life.silent_from = *at_us;
+                }
             }
+            Event::Call(call) => {
+                if let Operation::Deregister { instance } = &call.operation
+                    && let Some(life) = lives.get_mut(&(call.service.as_str(), instance.as_str()))
+                {
+                    life.until = life.until.min(call.invoked_us);
+                }
+            }
+            _ => {}
         }
     }
     lives
@@ -144,34 +144,26 @@ fn nothing_that_lives_disappears(
     let reads = reads(history);
     let mut looked_at = 0;
     let mut found = Vec::new();
-    for ((service, instance), of) in lives {
-        for life in of {
-            for ((node, _), reads) in reads.range((0, *service)..).filter(|((_, of), _)| of == service) {
-                let mut listed = false;
-                for read in reads.iter().filter(|read| read.invoked_us >= life.from) {
-                    if read.returned_us >= life.until {
-                        break;
-                    }
-                    let is = read.seen().is_some_and(|list| list.contains_key(*instance));
-                    let unheard = life.node_at(read.returned_us).is_none_or(|beats_at| {
-                        beats_at != *node && faults.strikes(beats_at, read.returned_us, bounds.heals_within_us)
-                    });
-                    looked_at += 1;
-                    let gone = listed && !is;
-                    let late = !is
-                        && !listed
-                        && read.invoked_us > life.from + bounds.heals_within_us
-                        && !faults.any_at(read.returned_us, bounds.heals_within_us);
-                    if (gone || late) && !unheard {
-                        let what = if gone {
-                            "was listed, lives and is missing"
-                        } else {
-                            "lives and was never listed"
-                        };
-                        found.push(format!("{instance} {what}: {}", short(read)));
-                    }
-                    listed = is;
+    for ((service, instance), life) in lives {
+        for ((node, _), reads) in reads.iter().filter(|((_, of), _)| of == service) {
+            let mut listed = false;
+            let during = |read: &&&Call| read.invoked_us >= life.from && read.returned_us < life.until;
+            for read in reads.iter().filter(during) {
+                let is = read.seen().is_some_and(|list| list.contains_key(*instance));
+                let unheard = life.node_at(read.returned_us).is_none_or(|beats_at| {
+                    beats_at != *node && faults.strikes(beats_at, read.returned_us, bounds.heals_within_us)
+                });
+                let gone = listed && !is;
+                let late = !is
+                    && !listed
+                    && read.invoked_us > life.from + bounds.heals_within_us
+                    && !faults.any_at(read.returned_us, bounds.heals_within_us);
+                looked_at += 1;
+                if (gone || late) && !unheard {
+                    let what = if gone { "was listed, lives and is missing" } else { "lives and was never listed" };
+                    found.push(format!("{instance} {what}: {}", short(read)));
                 }
+                listed = is;
             }
         }
     }
@@ -212,22 +204,18 @@ fn nothing_dead_stays(history: &History, lives: &Lives<'_>, faults: &Faults<'_>,
     for read in history.calls() {
         let Some(list) = read.seen() else { continue };
         for instance in list.keys() {
-            let Some(of) = lives.get(&(read.service.as_str(), instance.as_str())) else {
-                continue;
-            };
-            // may live now, or have lived a moment ago
-            let Some(last) = of.iter().rev().find(|life| life.from <= read.returned_us) else {
+            let Some(life) = lives.get(&(read.service.as_str(), instance.as_str())) else {
                 continue;
             };
             looked_at += 1;
-            if last.until >= read.invoked_us {
+            if life.until >= read.invoked_us {
                 continue;
             }
             let healed = faults.healed_before(read.invoked_us);
-            let silent = healed.is_some_and(|healed| read.invoked_us > last.until.max(healed) + bounds.dead_after_us);
+            let silent = healed.is_some_and(|healed| read.invoked_us > life.silent_from.max(healed).saturating_add(bounds.dead_after_us));
             let told = deregistered.iter().any(|call| {
                 let same = call.service == read.service && call.operation.instance() == Some(instance);
-                let before = call.returned_us < read.invoked_us && call.invoked_us >= last.until;
+                let before = call.returned_us < read.invoked_us;
                 let here =
                     call.node == read.node && !faults.strikes(call.node, read.invoked_us, bounds.heals_within_us);
                 let heard = healed
@@ -238,7 +226,7 @@ fn nothing_dead_stays(history: &History, lives: &Lives<'_>, faults: &Faults<'_>,
                 let why = if told { "was deregistered" } else { "is dead" };
                 found.push(format!(
                     "{instance} {why} since {:.3} ms: {}",
-                    last.until as f64 / 1_000.0,
+                    life.until as f64 / 1_000.0,
                     short(read)
                 ));
             }

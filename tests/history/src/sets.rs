@@ -98,6 +98,8 @@ fn seen_was_written(history: &History, report: &mut Report) {
             *since = (*since).min(call.invoked_us);
         }
     }
+    // instances that live by beats are no writes
+    let written: HashSet<&str> = writers.keys().map(|(service, _)| *service).collect();
     let mut looked_at = 0;
     let mut invented = Vec::new();
     let mut refused = Vec::new();
@@ -107,7 +109,7 @@ fn seen_was_written(history: &History, report: &mut Report) {
     let pushed = history
         .heard()
         .map(|heard| (heard.service.as_str(), heard.node, heard.at_us, &heard.list));
-    for (service, node, at_us, list) in polled.chain(pushed) {
+    for (service, node, at_us, list) in polled.chain(pushed).filter(|(service, ..)| written.contains(service)) {
         for (instance, value) in list {
             looked_at += 1;
             let of = writers.get(&(service, instance.as_str()));
