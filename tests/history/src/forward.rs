@@ -106,10 +106,18 @@ fn newest(history: &History, report: &mut Report) {
         };
         looked_at += 1;
         if !lists.iter().any(|heard| heard.list == **wanted) {
-            found.push(format!("{}: the last of {} lists is not the newest", self::told(newest), lists.len()));
+            found.push(format!(
+                "{}: the last of {} lists is not the newest",
+                self::told(newest),
+                lists.len()
+            ));
         }
     }
-    report.add("every subscriber is told the newest list", looked_at, Verdict::of(found));
+    report.add(
+        "every subscriber is told the newest list",
+        looked_at,
+        Verdict::of(found),
+    );
 }
 
 /// What a node answers from memory never goes back while it runs.

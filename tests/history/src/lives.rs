@@ -160,7 +160,11 @@ fn nothing_that_lives_disappears(
                     && !faults.any_at(read.returned_us, bounds.heals_within_us);
                 looked_at += 1;
                 if (gone || late) && !unheard {
-                    let what = if gone { "was listed, lives and is missing" } else { "lives and was never listed" };
+                    let what = if gone {
+                        "was listed, lives and is missing"
+                    } else {
+                        "lives and was never listed"
+                    };
                     found.push(format!("{instance} {what}: {}", short(read)));
                 }
                 listed = is;
@@ -212,7 +216,9 @@ fn nothing_dead_stays(history: &History, lives: &Lives<'_>, faults: &Faults<'_>,
                 continue;
             }
             let healed = faults.healed_before(read.invoked_us);
-            let silent = healed.is_some_and(|healed| read.invoked_us > life.silent_from.max(healed).saturating_add(bounds.dead_after_us));
+            let silent = healed.is_some_and(|healed| {
+                read.invoked_us > life.silent_from.max(healed).saturating_add(bounds.dead_after_us)
+            });
             let told = deregistered.iter().any(|call| {
                 let same = call.service == read.service && call.operation.instance() == Some(instance);
                 let before = call.returned_us < read.invoked_us;

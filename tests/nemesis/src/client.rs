@@ -26,27 +26,27 @@ const STRONG: &str = "/nacos/v3/admin/muster/instances";
 
 /// A node as clients know it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
-    pub id: u64,
-    pub address: String,
-    pub grpc: String,
+pub(crate) struct Place {
+    pub(crate) id: u64,
+    pub(crate) address: String,
+    pub(crate) grpc: String,
 }
 
 /// The nodes that clients ask; changes with the membership.
 #[derive(Clone, Default)]
-pub struct Places(Arc<RwLock<Vec<Place>>>);
+pub(crate) struct Places(Arc<RwLock<Vec<Place>>>);
 
 impl Places {
-    pub fn set(&self, places: Vec<Place>) {
+    pub(crate) fn set(&self, places: Vec<Place>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = places;
     }
 
-    pub fn all(&self) -> Vec<Place> {
+    pub(crate) fn all(&self) -> Vec<Place> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// One by its number, counted around.
-    pub fn nth(&self, number: usize) -> Place {
+    pub(crate) fn nth(&self, number: usize) -> Place {
         let places = self.all();
         places[number % places.len()].clone()
     }
@@ -62,14 +62,14 @@ enum Reply {
 
 /// Cheap to clone; clones share connections.
 #[derive(Clone)]
-pub struct Client {
-    pub number: u32,
-    pub recorder: Recorder,
+pub(crate) struct Client {
+    pub(crate) number: u32,
+    pub(crate) recorder: Recorder,
     connections: Connections<HttpConnector, Full<Bytes>>,
 }
 
 impl Client {
-    pub fn new(number: u32, recorder: &Recorder) -> Self {
+    pub(crate) fn new(number: u32, recorder: &Recorder) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(Duration::from_secs(2)));
         connector.set_nodelay(true);
@@ -120,19 +120,27 @@ impl Client {
     }
 
     /// Has a write of a persistent instance carried out, and notes it.
-    pub async fn write(&self, place: &Place, service: &str, operation: Operation) -> Outcome {
+    pub(crate) async fn write(&self, place: &Place, service: &str, operation: Operation) -> Outcome {
         let invoked = self.recorder.now();
         let (method, parameters) = form(service, &operation);
         let parameters: Vec<_> = parameters.iter().map(|(key, value)| (*key, value.as_str())).collect();
         let reply = self.ask(method, place, INSTANCE, &parameters, WRITE_TIMEOUT).await;
         let outcome = outcome_of(reply);
         let who = (self.number, place.id);
-        self.recorder.returned(who, service, operation, invoked, outcome.clone());
+        self.recorder
+            .returned(who, service, operation, invoked, outcome.clone());
         outcome
     }
 
     /// A beat that registers what is not there; whether it was taken. Not noted: it is no operation of a history.
-    pub async fn beat(&self, place: &Place, service: &str, instance: &str, lease: &str, within: Duration) -> bool {
+    pub(crate) async fn beat(
+        &self,
+        place: &Place,
+        service: &str,
+        instance: &str,
+        lease: &str,
+        within: Duration,
+    ) -> bool {
         let Some((ip, port)) = instance.split_once(':') else {
             return false;
         };
@@ -149,7 +157,7 @@ impl Client {
     }
 
     /// Registers an ephemeral instance; not noted either.
-    pub async fn register_ephemeral(&self, place: &Place, service: &str, instance: &str, lease: &str) -> bool {
+    pub(crate) async fn register_ephemeral(&self, place: &Place, service: &str, instance: &str, lease: &str) -> bool {
         let Some((ip, port)) = instance.split_once(':') else {
             return false;
         };
@@ -160,12 +168,14 @@ impl Client {
             ("ephemeral", "true"),
             ("metadata", lease),
         ];
-        let reply = self.ask(Method::POST, place, INSTANCE, &parameters, LOCAL_TIMEOUT).await;
+        let reply = self
+            .ask(Method::POST, place, INSTANCE, &parameters, LOCAL_TIMEOUT)
+            .await;
         matches!(reply, Reply::Status(200, _))
     }
 
     /// Deregisters an ephemeral instance, and notes it.
-    pub async fn deregister_ephemeral(&self, place: &Place, service: &str, instance: &str) {
+    pub(crate) async fn deregister_ephemeral(&self, place: &Place, service: &str, instance: &str) {
         let Some((ip, port)) = instance.split_once(':') else {
             return;
         };
@@ -176,7 +186,9 @@ impl Client {
             ("port", port),
             ("ephemeral", "true"),
         ];
-        let reply = self.ask(Method::DELETE, place, INSTANCE, &parameters, LOCAL_TIMEOUT).await;
+        let reply = self
+            .ask(Method::DELETE, place, INSTANCE, &parameters, LOCAL_TIMEOUT)
+            .await;
         let instance = instance.to_owned();
         let operation = Operation::Deregister { instance };
         let who = (self.number, place.id);
@@ -185,17 +197,33 @@ impl Client {
     }
 
     /// Lists with all that was acknowledged before, and notes it.
-    pub async fn strong_read(&self, place: &Place, service: &str) -> Option<List> {
+    pub(crate) async fn strong_read(&self, place: &Place, service: &str) -> Option<List> {
         let parameters = [("serviceName", service), ("consistency", "strong")];
-        self.read(place, service, STRONG, &parameters, READ_TIMEOUT, Operation::StrongRead, "instances")
-            .await
+        self.read(
+            place,
+            service,
+            STRONG,
+            &parameters,
+            READ_TIMEOUT,
+            Operation::StrongRead,
+            "instances",
+        )
+        .await
     }
 
     /// Lists as the node has it, and notes it.
-    pub async fn local_read(&self, place: &Place, service: &str) -> Option<List> {
+    pub(crate) async fn local_read(&self, place: &Place, service: &str) -> Option<List> {
         let parameters = [("serviceName", service)];
-        self.read(place, service, LIST, &parameters, LOCAL_TIMEOUT, Operation::LocalRead, "hosts")
-            .await
+        self.read(
+            place,
+            service,
+            LIST,
+            &parameters,
+            LOCAL_TIMEOUT,
+            Operation::LocalRead,
+            "hosts",
+        )
+        .await
     }
 
     #[allow(clippy::too_many_arguments, reason = "the two reads differ in all of them")]
@@ -230,7 +258,7 @@ impl Client {
     }
 
     /// Polls a list as a 1.x client that wants pushes does; the body.
-    pub async fn poll(&self, place: &Place, service: &str, ip: &str, port: u16) -> Option<String> {
+    pub(crate) async fn poll(&self, place: &Place, service: &str, ip: &str, port: u16) -> Option<String> {
         let port = port.to_string();
         let parameters = [("serviceName", service), ("clientIP", ip), ("udpPort", port.as_str())];
         match self.ask(Method::GET, place, LIST, &parameters, LOCAL_TIMEOUT).await {
@@ -240,7 +268,7 @@ impl Client {
     }
 
     /// A call of operators: the status and the body.
-    pub async fn operate(
+    pub(crate) async fn operate(
         &self,
         method: Method,
         place: &Place,
@@ -305,13 +333,13 @@ fn outcome_of(reply: Reply) -> Outcome {
 }
 
 /// The list in a body, whose instances stand under `rows`.
-pub fn list_of(body: &str, rows: &str) -> anyhow::Result<List> {
+pub(crate) fn list_of(body: &str, rows: &str) -> anyhow::Result<List> {
     let json: Json = serde_json::from_str(body)?;
     rows_of(&json[rows])
 }
 
 /// A list of instances as the APIs and pushes write them.
-pub fn rows_of(rows: &Json) -> anyhow::Result<List> {
+pub(crate) fn rows_of(rows: &Json) -> anyhow::Result<List> {
     let rows = rows.as_array().context("no list")?;
     let read = |row: &Json| {
         let address = format!("{}:{}", row["ip"].as_str().context("ip")?, row["port"]);
@@ -332,7 +360,10 @@ mod tests {
         let refused = |outcome| matches!(outcome, Outcome::Refused(_));
         let unknown = |outcome| matches!(outcome, Outcome::Unknown(_));
         assert_eq!(outcome(200, "ok"), Outcome::Done);
-        assert!(refused(outcome(500, "caused: did not find the Leader node: waited 5 s;")));
+        assert!(refused(outcome(
+            500,
+            "caused: did not find the Leader node: waited 5 s;"
+        )));
         assert!(unknown(outcome(500, "caused: outcome unknown: waited 5 s;")));
         assert!(unknown(outcome(500, "something else")));
         assert!(refused(outcome(503, "server is DOWNnow")));

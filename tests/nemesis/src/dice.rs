@@ -4,11 +4,11 @@ use std::time::Duration;
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, and good enough to choose by.
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
     /// `lane` tells apart who shares a seed.
-    pub fn new(seed: u64, lane: u64) -> Self {
+    pub(crate) fn new(seed: u64, lane: u64) -> Self {
         let mut dice = Self(seed ^ lane.wrapping_mul(0xa076_1d64_78bd_642f));
         dice.next();
         dice
@@ -23,21 +23,21 @@ impl Dice {
     }
 
     /// From 0 to `below`, which is not reached; 0 for 0.
-    pub fn below(&mut self, below: usize) -> usize {
+    pub(crate) fn below(&mut self, below: usize) -> usize {
         (self.next() % below.max(1) as u64) as usize
     }
 
     /// Once in `times`.
-    pub fn once_in(&mut self, times: usize) -> bool {
+    pub(crate) fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 
     /// One of them; `None` if there is none.
-    pub fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
         from.get(self.below(from.len())).copied()
     }
 
-    pub fn between_ms(&mut self, least: u64, most: u64) -> Duration {
+    pub(crate) fn between_ms(&mut self, least: u64, most: u64) -> Duration {
         Duration::from_millis(least + self.below((most - least + 1) as usize) as u64)
     }
 }

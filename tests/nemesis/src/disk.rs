@@ -16,7 +16,7 @@ const PIECES: [usize; 3] = [1 << 20, 4096, 1];
 
 /// Mounts, taken away when dropped.
 #[derive(Default)]
-pub struct Disks {
+pub(crate) struct Disks {
     mounted: Vec<PathBuf>,
 }
 
@@ -25,7 +25,7 @@ impl Disks {
     ///
     /// # Errors
     /// No right to mount.
-    pub async fn mount(cluster: &mut Cluster) -> anyhow::Result<Self> {
+    pub(crate) async fn mount(cluster: &mut Cluster) -> anyhow::Result<Self> {
         let mut disks = Self::default();
         for id in cluster.ids() {
             cluster.stop(id).await?;
@@ -48,8 +48,12 @@ impl Disks {
     ///
     /// # Errors
     /// The node has no such disk, or another error than a full disk.
-    pub fn fill(&self, node: &Node) -> anyhow::Result<()> {
-        ensure!(self.mounted.contains(&node.data_dir), "node {} has no disk of its own", node.id);
+    pub(crate) fn fill(&self, node: &Node) -> anyhow::Result<()> {
+        ensure!(
+            self.mounted.contains(&node.data_dir),
+            "node {} has no disk of its own",
+            node.id
+        );
         let path = node.data_dir.join(BALLAST);
         let mut file = fs::File::create(&path).with_context(|| path.display().to_string())?;
         for piece in PIECES {
@@ -68,7 +72,7 @@ impl Disks {
 
     /// # Errors
     /// Those of the disk.
-    pub fn make_room(&self, node: &Node) -> anyhow::Result<()> {
+    pub(crate) fn make_room(&self, node: &Node) -> anyhow::Result<()> {
         Ok(fs::remove_file(node.data_dir.join(BALLAST))?)
     }
 }
@@ -85,16 +89,23 @@ impl Drop for Disks {
 }
 
 /// Why no disk can be mounted here; `None` if it can.
-pub fn mounts_missing(probe: &Path) -> Option<String> {
+pub(crate) fn mounts_missing(probe: &Path) -> Option<String> {
     let mounted = fs::create_dir_all(probe)
         .context("a folder to mount on")
-        .and_then(|()| run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(probe)));
+        .and_then(|()| {
+            run(Command::new("mount")
+                .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+                .arg(probe))
+        });
     let taken = mounted.and_then(|()| run(Command::new("umount").arg(probe)));
     taken.err().map(|error| format!("{error:#}"))
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("{command:?}"))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("{command:?}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?}: {}", said.trim());
     Ok(())

@@ -6,11 +6,11 @@ use muster_history::{Event, History, Report, agreement, forward, sets};
 
 /// Publishers here are removed 9 s after their last beat; a node that takes over for a dead one notices that after 3 s and
 /// grants the whole time again. 4 s more for a debug build on a busy machine.
-pub const DEAD_AFTER_SECONDS: u64 = 16;
+pub(crate) const DEAD_AFTER_SECONDS: u64 = 16;
 /// All list the same within ten seconds of a healing.
 const HEALS_WITHIN_SECONDS: u64 = 10;
 
-pub fn judge(history: &History) -> Report {
+pub(crate) fn judge(history: &History) -> Report {
     let mut report = linearizable::check(history, Limits::default());
     report.checked.extend(sets::check(history).checked);
     if history.events.iter().any(|event| matches!(event, Event::Lives { .. })) {

@@ -97,7 +97,12 @@ fn plans(arguments: &Arguments, seed: u64) -> Vec<Plan> {
             plan(Workload::Mixed, &[Cut], 20),
         ];
     }
-    let workloads = [Workload::Persistent, Workload::Set, Workload::Ephemeral, Workload::Watch];
+    let workloads = [
+        Workload::Persistent,
+        Workload::Set,
+        Workload::Ephemeral,
+        Workload::Watch,
+    ];
     let nemeses: [&[Nemesis]; 8] = [
         &[Kill],
         &[Pause],
@@ -113,7 +118,11 @@ fn plans(arguments: &Arguments, seed: u64) -> Vec<Plan> {
         each.map(move |nemeses| plan(*workload, nemeses, arguments.seconds))
     });
     pairs
-        .chain([plan(Workload::Mixed, &[Kill, Pause, Cut, Restart, Slow], arguments.seconds * 2)])
+        .chain([plan(
+            Workload::Mixed,
+            &[Kill, Pause, Cut, Restart, Slow],
+            arguments.seconds * 2,
+        )])
         .collect()
 }
 
@@ -161,6 +170,14 @@ fn word_of(report: &Report) -> &'static str {
 fn check(path: &Path) -> anyhow::Result<ExitCode> {
     let history = History::read(path).context("the history cannot be read")?;
     let report = judge::judge(&history);
-    say(&format!("{}: {} events\n{report}", word_of(&report), history.events.len()));
-    Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    say(&format!(
+        "{}: {} events\n{report}",
+        word_of(&report),
+        history.events.len()
+    ));
+    Ok(if report.holds() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -21,7 +21,7 @@ const RUNS: Duration = Duration::from_millis(100);
 const MEMBERS: &str = "/nacos/v3/admin/muster/cluster/members";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Nemesis {
+pub(crate) enum Nemesis {
     /// `kill -9` of one node, of the leader, or of all at once.
     Kill,
     /// A node or the leader stands still for some seconds (SIGSTOP).
@@ -39,7 +39,7 @@ pub enum Nemesis {
 }
 
 impl Nemesis {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Nemesis::Kill => "kill",
             Nemesis::Pause => "pause",
@@ -62,19 +62,19 @@ enum Undo {
 }
 
 /// The cluster and who strikes it.
-pub struct Storm<'a> {
-    pub cluster: &'a mut Cluster,
-    pub hosts: Option<&'a Hosts>,
-    pub disks: &'a Disks,
-    pub recorder: Recorder,
-    pub places: Places,
-    pub nemeses: Vec<Nemesis>,
-    pub dice: Dice,
-    pub operator: Client,
+pub(crate) struct Storm<'a> {
+    pub(crate) cluster: &'a mut Cluster,
+    pub(crate) hosts: Option<&'a Hosts>,
+    pub(crate) disks: &'a Disks,
+    pub(crate) recorder: Recorder,
+    pub(crate) places: Places,
+    pub(crate) nemeses: Vec<Nemesis>,
+    pub(crate) dice: Dice,
+    pub(crate) operator: Client,
     /// Nodes that are no founders.
-    pub joined: BTreeSet<u64>,
+    pub(crate) joined: BTreeSet<u64>,
     /// Logs of nodes that are gone for good.
-    pub gone: Vec<(u64, String)>,
+    pub(crate) gone: Vec<(u64, String)>,
 }
 
 impl Storm<'_> {
@@ -82,7 +82,7 @@ impl Storm<'_> {
     ///
     /// # Errors
     /// The cluster does not get well within a minute, or a node ends that should not.
-    pub async fn rage(&mut self, until: Instant) -> anyhow::Result<usize> {
+    pub(crate) async fn rage(&mut self, until: Instant) -> anyhow::Result<usize> {
         let mut strikes = 0;
         let pause = self.dice.between_ms(1_500, 3_000);
         tokio::time::sleep(pause).await;
@@ -246,7 +246,12 @@ impl Storm<'_> {
     }
 
     async fn replace(&mut self) -> anyhow::Result<Option<Undo>> {
-        let founders: Vec<_> = self.cluster.running().into_iter().filter(|id| !self.joined.contains(id)).collect();
+        let founders: Vec<_> = self
+            .cluster
+            .running()
+            .into_iter()
+            .filter(|id| !self.joined.contains(id))
+            .collect();
         let all_run = self.cluster.running().len() == self.cluster.ids().len();
         // a new node finds the group by a founder
         if founders.len() < 2 || !all_run {
@@ -257,7 +262,8 @@ impl Storm<'_> {
         self.fault(format!("node {victim} is replaced by node {new}"), &[victim, new]);
         let other = self.places.all().into_iter().find(|place| place.id != victim);
         let other = other.context("a cluster has several nodes")?;
-        self.change(Method::DELETE, &other, &[("id", &victim.to_string())]).await?;
+        self.change(Method::DELETE, &other, &[("id", &victim.to_string())])
+            .await?;
         self.gone.push((victim, self.cluster.node(victim).log()));
         self.cluster.forget(victim);
         self.cluster.prepare(new)?;
@@ -265,7 +271,10 @@ impl Storm<'_> {
         self.cluster.start_joining(new)?;
         self.joined.insert(new);
         let node = self.cluster.node(new);
-        let (client, peer) = (node.address(), format!("{}:{}", node.place.ip, node.place.port + PEER_OFFSET));
+        let (client, peer) = (
+            node.address(),
+            format!("{}:{}", node.place.ip, node.place.port + PEER_OFFSET),
+        );
         let added = [
             ("id", new.to_string()),
             ("client_address", client),
@@ -360,7 +369,7 @@ impl Storm<'_> {
 }
 
 /// Where the nodes of a cluster are asked.
-pub fn places_of(cluster: &Cluster) -> Vec<Place> {
+pub(crate) fn places_of(cluster: &Cluster) -> Vec<Place> {
     let place = |id: u64| Place {
         id,
         address: cluster.address(id),

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// Shared by all clients and by the nemesis; its clock is the one of the whole history.
 #[derive(Clone)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     inner: Arc<Inner>,
 }
 
@@ -16,7 +16,7 @@ struct Inner {
 }
 
 impl Recorder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let inner = Inner {
             begun: Instant::now(),
             events: Mutex::default(),
@@ -24,17 +24,17 @@ impl Recorder {
         Self { inner: Arc::new(inner) }
     }
 
-    pub fn now(&self) -> Time {
+    pub(crate) fn now(&self) -> Time {
         self.inner.begun.elapsed().as_micros() as Time
     }
 
-    pub fn add(&self, event: Event) {
+    pub(crate) fn add(&self, event: Event) {
         let mut events = self.inner.events.lock().unwrap_or_else(PoisonError::into_inner);
         events.push(event);
     }
 
     /// Notes a call that was invoked at `invoked_us` and returns now.
-    pub fn returned(
+    pub(crate) fn returned(
         &self,
         (client, node): (u32, u64),
         service: &str,
@@ -53,7 +53,7 @@ impl Recorder {
         }));
     }
 
-    pub fn take(&self) -> History {
+    pub(crate) fn take(&self) -> History {
         let mut events = self.inner.events.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *events).into_iter().collect()
     }

@@ -25,19 +25,24 @@ const PUSHES_END_AFTER: Duration = Duration::from_secs(15);
 
 /// What is to be run.
 #[derive(Clone, Debug)]
-pub struct Plan {
-    pub workload: Workload,
-    pub nemeses: Vec<Nemesis>,
-    pub seconds: u64,
-    pub seed: u64,
+pub(crate) struct Plan {
+    pub(crate) workload: Workload,
+    pub(crate) nemeses: Vec<Nemesis>,
+    pub(crate) seconds: u64,
+    pub(crate) seed: u64,
 }
 
 impl Plan {
-    pub fn name(&self) -> String {
-        format!("{}-{}-{}", self.workload.name(), self.nemesis_names().join("+"), self.seed)
+    pub(crate) fn name(&self) -> String {
+        format!(
+            "{}-{}-{}",
+            self.workload.name(),
+            self.nemesis_names().join("+"),
+            self.seed
+        )
     }
 
-    pub fn nemesis_names(&self) -> Vec<String> {
+    pub(crate) fn nemesis_names(&self) -> Vec<String> {
         if self.nemeses.is_empty() {
             return vec!["nothing".to_owned()];
         }
@@ -45,7 +50,7 @@ impl Plan {
     }
 
     /// Why it cannot be run here; `None` if it can.
-    pub fn impossible(&self, folder: &Path) -> Option<String> {
+    pub(crate) fn impossible(&self, folder: &Path) -> Option<String> {
         let has = |nemesis| self.nemeses.contains(&nemesis);
         if has(Nemesis::Cut) && has(Nemesis::Membership) {
             return Some("new members have no host of their own to be cut off at".to_owned());
@@ -68,18 +73,18 @@ impl Plan {
 }
 
 /// How a run ended.
-pub struct Ended {
-    pub report: Report,
-    pub strikes: usize,
-    pub calls: usize,
-    pub folder: PathBuf,
+pub(crate) struct Ended {
+    pub(crate) report: Report,
+    pub(crate) strikes: usize,
+    pub(crate) calls: usize,
+    pub(crate) folder: PathBuf,
 }
 
 /// Runs it and leaves history, verdict and, unless all is well, the nodes' logs under `folder`.
 ///
 /// # Errors
 /// No cluster can be had, or the disk's. A cluster that does not get well is in the verdict.
-pub async fn run(plan: &Plan, folder: &Path) -> anyhow::Result<Ended> {
+pub(crate) async fn run(plan: &Plan, folder: &Path) -> anyhow::Result<Ended> {
     let folder = folder.join(plan.name());
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let hosts = if plan.nemeses.contains(&Nemesis::Cut) {
@@ -88,7 +93,10 @@ pub async fn run(plan: &Plan, folder: &Path) -> anyhow::Result<Ended> {
         None
     };
     let (mut cluster, here) = match &hosts {
-        Some(hosts) => (cluster_at(hosts.places(), &[]).await?, IpAddr::from(hosts.test_address())),
+        Some(hosts) => (
+            cluster_at(hosts.places(), &[]).await?,
+            IpAddr::from(hosts.test_address()),
+        ),
         None => (cluster(3).await?, Ipv4Addr::LOCALHOST.into()),
     };
     let disks = if plan.nemeses.contains(&Nemesis::Disk) {
@@ -178,12 +186,14 @@ async fn settle(cluster: &Cluster, stage: &Stage, workload: Workload) -> anyhow:
     recorder.add(Event::Settled { at_us: recorder.now() });
     for place in stage.places.all() {
         for service in stage.services() {
-            reader.local_read(&place, &service).await.with_context(|| {
-                format!("node {} does not list {service} though all is well", place.id)
-            })?;
-            reader.strong_read(&place, &service).await.with_context(|| {
-                format!("node {} does not read {service} strongly though all is well", place.id)
-            })?;
+            reader
+                .local_read(&place, &service)
+                .await
+                .with_context(|| format!("node {} does not list {service} though all is well", place.id))?;
+            reader
+                .strong_read(&place, &service)
+                .await
+                .with_context(|| format!("node {} does not read {service} strongly though all is well", place.id))?;
         }
         let status = cluster.status(place.id).await?;
         recorder.add(Event::Final {

@@ -18,7 +18,7 @@ use tokio::sync::watch::Receiver;
 use tokio::task::JoinSet;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Workload {
+pub(crate) enum Workload {
     /// Registrations, deregistrations and edits of few instances by many clients at all nodes, with strong and local reads.
     Persistent,
     /// Unique registrations that nobody takes back.
@@ -32,7 +32,7 @@ pub enum Workload {
 }
 
 impl Workload {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Workload::Persistent => "persistent",
             Workload::Set => "set",
@@ -45,7 +45,7 @@ impl Workload {
 
 /// How far the run is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Clients do all they do, the nemesis too.
     Storm,
     /// Nobody writes, dies or moves any more; who lives beats on, and subscribers listen.
@@ -56,20 +56,20 @@ pub enum Phase {
 
 /// What all clients of a run share.
 #[derive(Clone)]
-pub struct Stage {
-    pub recorder: Recorder,
-    pub places: Places,
-    pub phase: Receiver<Phase>,
-    pub seed: u64,
+pub(crate) struct Stage {
+    pub(crate) recorder: Recorder,
+    pub(crate) places: Places,
+    pub(crate) phase: Receiver<Phase>,
+    pub(crate) seed: u64,
     /// Where the nodes see the test.
-    pub here: IpAddr,
+    pub(crate) here: IpAddr,
     services: Arc<Mutex<BTreeSet<String>>>,
     clients: Arc<AtomicU32>,
     tags: Arc<AtomicU64>,
 }
 
 impl Stage {
-    pub fn new(recorder: &Recorder, places: &Places, phase: Receiver<Phase>, seed: u64, here: IpAddr) -> Self {
+    pub(crate) fn new(recorder: &Recorder, places: &Places, phase: Receiver<Phase>, seed: u64, here: IpAddr) -> Self {
         Self {
             recorder: recorder.clone(),
             places: places.clone(),
@@ -82,7 +82,7 @@ impl Stage {
         }
     }
 
-    pub fn start(&self, workload: Workload) -> JoinSet<()> {
+    pub(crate) fn start(&self, workload: Workload) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         let is = |one| workload == one || workload == Workload::Mixed;
         if is(Workload::Persistent) {
@@ -103,7 +103,10 @@ impl Stage {
     /// A client of its own, with dice of its own.
     fn client(&self) -> (Client, Dice) {
         let number = self.clients.fetch_add(1, Ordering::Relaxed) + 1;
-        (Client::new(number, &self.recorder), Dice::new(self.seed, u64::from(number)))
+        (
+            Client::new(number, &self.recorder),
+            Dice::new(self.seed, u64::from(number)),
+        )
     }
 
     /// A number that no other write has.
@@ -122,7 +125,7 @@ impl Stage {
         services.insert(service.to_owned());
     }
 
-    pub fn services(&self) -> BTreeSet<String> {
+    pub(crate) fn services(&self) -> BTreeSet<String> {
         self.services.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

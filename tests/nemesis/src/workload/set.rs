@@ -41,7 +41,11 @@ async fn writer(stage: Stage, number: u32) {
 async fn reader(stage: Stage) {
     let (client, mut dice) = stage.client();
     while stage.storms() {
-        let services: Vec<_> = stage.services().into_iter().filter(|it| it.starts_with("set-")).collect();
+        let services: Vec<_> = stage
+            .services()
+            .into_iter()
+            .filter(|it| it.starts_with("set-"))
+            .collect();
         if !services.is_empty() {
             let service = &services[dice.below(services.len())];
             let place = stage.place(&mut dice);

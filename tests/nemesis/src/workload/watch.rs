@@ -70,10 +70,16 @@ async fn by_udp(stage: Stage, node: usize) {
                 hear(&stage, &client, 0, &place, &service, 0, list);
             }
             // after a failure soon again, as clients do
-            let pause = if polled.is_some() { POLL_EVERY } else { Duration::from_millis(500) };
+            let pause = if polled.is_some() {
+                POLL_EVERY
+            } else {
+                Duration::from_millis(500)
+            };
             next_poll = Instant::now() + pause;
         }
-        let wait = next_poll.saturating_duration_since(Instant::now()).min(Duration::from_millis(300));
+        let wait = next_poll
+            .saturating_duration_since(Instant::now())
+            .min(Duration::from_millis(300));
         if let Ok((stamp, body)) = received(&socket, wait).await
             && let Ok(list) = list_of(&body, "hosts")
         {
@@ -141,7 +147,10 @@ async fn listen(
             Err(_) if checked.elapsed() > Duration::from_secs(1) => {
                 checked = Instant::now();
                 let alive = connection
-                    .call("HealthCheckRequest", &serde_json::json!({"headers": {}, "module": "internal"}))
+                    .call(
+                        "HealthCheckRequest",
+                        &serde_json::json!({"headers": {}, "module": "internal"}),
+                    )
                     .await;
                 if alive.is_err() {
                     return;
