@@ -92,6 +92,10 @@ impl Storm<'_> {
             let mut undos = Vec::new();
             undos.extend(self.strike().await?);
             let mut dwell = self.dice.between_ms(800, 5_000);
+            if self.dice.once_in(3) {
+                // long enough for a node to miss another for 3 s, take over for it and grant the publishers' 9 s
+                dwell = self.dice.between_ms(15_000, 18_000);
+            }
             if self.nemeses.len() > 1 && self.dice.once_in(3) {
                 // a second one on top
                 self.dwell(dwell / 2, &undos).await?;

@@ -61,7 +61,7 @@ fn check_service(service: &str, calls: &[&Call], limits: Limits, report: &mut Re
     let whole = Object::of_service(calls);
     // what lives by beats has no writes to be ordered, and reads alone have nothing to be held against
     let is_write = |call: &&Call| matches!(call.operation, Operation::Register { .. });
-    if whole.reads() == 0 || !calls.iter().any(|call| is_write(&call)) {
+    if whole.reads() == 0 || !calls.iter().any(is_write) {
         return;
     }
     let mut found = Vec::new();
