@@ -20,6 +20,8 @@ use tokio::time::Instant;
 
 /// After the storm all agree within this time; the promise is ten seconds, the rest is for a debug build on a busy machine.
 const AGREE_WITHIN: Duration = Duration::from_secs(45);
+/// A write that is under way when the storm ends has 7 s at its client.
+const CALLS_END_AFTER: Duration = Duration::from_secs(8);
 /// A push by UDP is tried again after 1, 3 and 10 s.
 const PUSHES_END_AFTER: Duration = Duration::from_secs(15);
 
@@ -178,7 +180,7 @@ async fn settle(cluster: &Cluster, stage: &Stage, workload: Workload) -> anyhow:
     let wait = match (has(Workload::Ephemeral), has(Workload::Watch)) {
         (true, _) => Duration::from_secs(judge::DEAD_AFTER_SECONDS + 2),
         (false, true) => PUSHES_END_AFTER,
-        (false, false) => Duration::ZERO,
+        (false, false) => CALLS_END_AFTER,
     };
     tokio::time::sleep(wait).await;
     cluster.converged(AGREE_WITHIN).await?;
