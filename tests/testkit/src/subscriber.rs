@@ -41,6 +41,25 @@ impl Subscriber {
     /// # Errors
     /// None within `deadline`, or one that cannot be read.
     pub async fn next(&self, deadline: Duration) -> anyhow::Result<Push> {
+        let (body, from, received) = self.acknowledged(deadline).await?;
+        let list: Value = serde_json::from_str(&body)?;
+        Ok(Push {
+            service: list["name"].as_str().unwrap_or_default().to_owned(),
+            list: Listed::parse(&list)?,
+            from,
+            received,
+        })
+    }
+
+    /// The list of the next push as its text, with weights and metadata.
+    ///
+    /// # Errors
+    /// None within `deadline`, or one that cannot be read.
+    pub async fn next_body(&self, deadline: Duration) -> anyhow::Result<String> {
+        Ok(self.acknowledged(deadline).await?.0)
+    }
+
+    async fn acknowledged(&self, deadline: Duration) -> anyhow::Result<(String, SocketAddr, Instant)> {
         let mut buffer = vec![0; 65_536];
         let received = tokio::time::timeout(deadline, self.socket.recv_from(&mut buffer)).await;
         let (length, from) = received.with_context(|| format!("no push within {deadline:?}"))??;
@@ -51,13 +70,8 @@ impl Subscriber {
             packet["lastRefTime"]
         );
         self.socket.send_to(ack.as_bytes(), from).await?;
-        let list: Value = serde_json::from_str(packet["data"].as_str().context("no data")?)?;
-        Ok(Push {
-            service: list["name"].as_str().unwrap_or_default().to_owned(),
-            list: Listed::parse(&list)?,
-            from,
-            received,
-        })
+        let body = packet["data"].as_str().context("no data")?.to_owned();
+        Ok((body, from, received))
     }
 
     /// Receives until a push shows what is looked for.
