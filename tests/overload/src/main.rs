@@ -20,6 +20,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use report::Report;
 use scenes::{Ground, NAMES};
+use std::process::ExitCode;
 use std::time::Duration;
 
 /// A scene that is not over by then never will be.
@@ -46,8 +47,17 @@ struct Options {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let options = Options::parse();
+async fn main() -> ExitCode {
+    match run(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("overload: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<()> {
     let scenes: Vec<&str> = match options.scenes.is_empty() {
         true => NAMES.to_vec(),
         false => options.scenes.iter().map(String::as_str).collect(),

@@ -93,12 +93,13 @@ impl Report {
             true => format!("all {} held", self.holds.len()),
             false => format!("broken: {}", broken.join("; ")),
         };
-        format!(
+        let row = format!(
             "| `{}` | {} | {holds} | `{}` |",
             self.scene,
             figures.join("; "),
             self.repeat
-        )
+        );
+        row.replace('\n', " ")
     }
 }
 

@@ -11,12 +11,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Kept of what went wrong; more are counted.
 const ERRORS_KEPT: usize = 20;
 /// Of a hundred writes, those whose writer lists at once.
 const READ_AFTER: usize = 10;
+/// A follower hears of what is committed with the next message of the leader, which beats every 100 ms.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// How far the soak is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -208,22 +212,25 @@ impl Desk {
         done
     }
 
-    /// Now and then, whether this node shows what it has just acknowledged.
+    /// Now and then, whether this node shows what it has just acknowledged: an ephemeral write at once, a persistent one when
+    /// it has heard of it, for the leader answers when it has applied it itself.
     async fn look(&mut self, spec: &Spec, is_there: bool) {
-        if self.dice.percent(READ_AFTER) {
-            self.book.count("own writes read");
+        if !self.dice.percent(READ_AFTER) {
+            return;
+        }
+        self.book.count("own writes read");
+        let until = Instant::now() + if spec.ephemeral { Duration::ZERO } else { HEARD_WITHIN };
+        loop {
             let found = self.list(&spec.service).await.and_then(|listed| {
                 let found = listed.all.contains(&spec.address());
-                ensure!(
-                    found == is_there,
-                    "{} is {}listed",
-                    spec.address(),
-                    if found { "" } else { "not " }
-                );
+                let not = if found { "" } else { "not " };
+                ensure!(found == is_there, "{} is {not}listed", spec.address());
                 Ok(())
             });
-            if let Err(error) = found {
-                self.book.error("own write", &error.context(spec.service.clone()));
+            match found {
+                Ok(()) => return,
+                Err(_) if Instant::now() < until => tokio::time::sleep(LOOK_AGAIN).await,
+                Err(error) => return self.book.error("own write", &error.context(spec.service.clone())),
             }
         }
     }

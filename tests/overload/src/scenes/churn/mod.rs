@@ -46,8 +46,8 @@ const DISK_KIB_MAX: f64 = 400.0 * 1_024.0;
 pub(crate) async fn run(ground: &Ground) -> Result<Report> {
     let mut report = Report::new("churn");
     let length = Duration::from_secs(if ground.short { 12 } else { ground.minutes * 60 });
-    // What is kept on purpose must be full by the middle.
-    let tombstones_ms = (length.as_millis() / 6).clamp(2_000, 600_000);
+    // What is kept on purpose must be full by the middle; less than a minute the node does not take.
+    let tombstones_ms = (length.as_millis() / 6).clamp(60_000, 600_000);
     let cluster = start(
         3,
         &[
