@@ -23,6 +23,7 @@ mod openapi;
 mod operator;
 mod own;
 mod parameters;
+mod places;
 mod probe;
 mod reply;
 mod result;
@@ -35,6 +36,7 @@ mod spring;
 mod subscribers;
 #[cfg(test)]
 mod tests;
+mod unread;
 mod v2;
 mod v3;
 
