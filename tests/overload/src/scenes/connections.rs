@@ -48,8 +48,8 @@ pub(crate) async fn run(ground: &Ground) -> Result<Report> {
         true => &["http.connections_max=300", "grpc.connections_max=300"],
         false => &[],
     };
-    // Longer than a door waits for the first word of a client.
-    let held = Duration::from_secs(if ground.short { 4 } else { 40 });
+    // Longer than a door waits for the first word of a client; where places are scarce it waits three seconds.
+    let held = Duration::from_secs(if ground.short { 6 } else { 40 });
     let cluster = start(3, settings).await?;
     let watched = Watched::all(&cluster)?;
     let watch = Watch::start(&watched, Duration::from_millis(500));
