@@ -37,6 +37,14 @@ const PLAINTEXT_BYTES_MAX: usize = 8 * 1024;
 /// A connection as it was taken: in plaintext, or in TLS.
 pub type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
+/// What a connection comes by.
+pub(crate) fn socket(stream: &Stream) -> &TcpStream {
+    match stream {
+        Stream::Left(stream) => stream,
+        Stream::Right(stream) => stream.get_ref().0,
+    }
+}
+
 /// Where certificate and key lie, and whom to take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {

@@ -148,6 +148,7 @@ pub(crate) fn write_failed(error: ClientWriteError) -> Outcome {
 /// Writes forwarded commands; one outcome each.
 pub(crate) async fn write_forwarded(raft: &Raft, commands: Vec<Bytes>) -> Answers {
     let (tells, hears): (Vec<_>, Vec<_>) = commands.iter().map(|_| oneshot::channel()).unzip();
+    let commands = commands.iter().map(wire::of_its_own).collect();
     write(raft, commands, tells).await;
     let mut answers = Vec::with_capacity(hears.len());
     for heard in hears {

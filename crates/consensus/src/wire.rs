@@ -365,6 +365,12 @@ impl From<&AppendEntriesRequest<Types>> for AppendRequestMessage {
     }
 }
 
+/// A copy that holds nothing else in memory. What is decoded is a part of the message that it came in, and the newest entries
+/// stay in memory for long: with theirs they took three times what is counted for them.
+pub(crate) fn of_its_own(payload: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(payload)
+}
+
 impl TryFrom<AppendRequestMessage> for AppendEntriesRequest<Types> {
     type Error = Unreadable;
 
@@ -375,7 +381,7 @@ impl TryFrom<AppendRequestMessage> for AppendEntriesRequest<Types> {
             from_log(LogEntry {
                 position: position(&id),
                 tag,
-                payload: entry.payload,
+                payload: of_its_own(&entry.payload),
             })
         });
         Ok(Self {
@@ -537,6 +543,25 @@ mod tests {
         let bytes = encode(&AppendRequestMessage::from(&request));
         let back: AppendEntriesRequest<Types> = decode::<AppendRequestMessage>(bytes).unwrap().try_into().unwrap();
         assert_eq!(format!("{back:?}"), format!("{request:?}"));
+    }
+
+    #[test]
+    fn entries_hold_no_more_in_memory_than_their_own_bytes() {
+        let entry = Entry {
+            log_id: types::log_id(3, 1, 5),
+            payload: EntryPayload::Normal(Command(Bytes::from_static(b"command"))),
+        };
+        let request = AppendEntriesRequest::<Types> {
+            vote: types::vote(3, 1, true),
+            prev_log_id: None,
+            entries: vec![entry],
+            leader_commit: None,
+        };
+        let body = encode(&AppendRequestMessage::from(&request));
+        let decoded = decode::<AppendRequestMessage>(body.clone()).unwrap();
+        let kept: AppendEntriesRequest<Types> = decoded.try_into().unwrap();
+        assert!(body.is_unique(), "the entries hold the message that they came in");
+        assert_eq!(kept.entries.len(), 1);
     }
 
     #[test]

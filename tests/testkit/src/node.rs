@@ -96,6 +96,11 @@ impl Node {
         self.running.is_some()
     }
 
+    /// The number of its process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.running.as_ref().map(|running| running.child.id())
+    }
+
     /// Starts the process; it is not ready yet.
     pub(crate) fn start(&mut self, arguments: &[String]) -> anyhow::Result<()> {
         ensure!(self.running.is_none(), "node {} runs already", self.id);

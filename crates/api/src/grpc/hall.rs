@@ -8,6 +8,7 @@ use super::messages::Watches;
 use super::outbox::Queued;
 use super::setup::Setup;
 use super::unsent::Unsent;
+use super::unset::Unset;
 use crate::metrics::{GRPC_CONNECTIONS, grpc_ended};
 use crate::readiness::Believed;
 use muster_model::{ConnectionId, Principal};
@@ -54,6 +55,7 @@ pub(super) struct Hall {
     unready_since: Mutex<Option<Instant>>,
     /// Written when a transport comes or goes, read for every push.
     connections: RwLock<HashMap<ConnectionId, Arc<Connection>>>,
+    unset: Unset,
     last_id: AtomicU64,
     last_since_ms: AtomicU64,
     leaving: AtomicBool,
@@ -71,6 +73,7 @@ impl Hall {
             ready: Believed::new(&clock),
             unready_since: Mutex::new(None),
             connections: RwLock::new(HashMap::new()),
+            unset: Unset::default(),
             last_id: AtomicU64::new(0),
             last_since_ms: AtomicU64::new(0),
             leaving: AtomicBool::new(false),
@@ -125,8 +128,14 @@ impl Hall {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(wall_ms.max(last + 1)))
             .expect("the closure always answers");
         let since_ms = wall_ms.max(last + 1);
+        let now = self.clock.now();
         let mut connections = self.connections.write();
         if connections.len() >= self.config.connections_max {
+            drop(connections);
+            // For the next who comes: this one is refused, so that there are never more than there may be.
+            if let Some(longest) = self.unset.take_longest(now).and_then(|id| self.get(id)) {
+                longest.close(EndReason::Refused, Duration::ZERO);
+            }
             return None;
         }
         let id = ConnectionId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
@@ -134,6 +143,7 @@ impl Hall {
         let partial = self.budget.share(PARTIAL_SHARE * self.config.message_bytes_max);
         let connection = Arc::new(connection.sharing(self.unsent.of_another(), partial, self.queued.clone()));
         connections.insert(id, connection.clone());
+        self.unset.add(id, now);
         GRPC_CONNECTIONS.set(connections.len() as i64);
         Some(Entered {
             hall: self.clone(),
@@ -166,6 +176,7 @@ impl Hall {
     /// A stream is set up. One that is not of naming may show that its client's naming part does not come back.
     pub(super) fn set_up(&self, connection: &Connection, number: StreamNo, setup: Setup) -> SetUp {
         let done = connection.set_up(number, setup);
+        self.unset.remove(connection.id);
         if done == SetUp::NoNaming {
             self.naming_ended(connection);
         }
@@ -245,6 +256,7 @@ pub(super) struct Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         let id = self.connection.id;
+        self.hall.unset.remove(id);
         {
             let mut connections = self.hall.connections.write();
             connections.remove(&id);

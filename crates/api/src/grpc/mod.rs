@@ -36,6 +36,7 @@ mod stream;
 mod transport;
 mod unary;
 mod unsent;
+mod unset;
 
 pub use connections::Connections;
 pub use info::ConnectionInfo;

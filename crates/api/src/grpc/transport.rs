@@ -248,12 +248,8 @@ struct Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.abort.load(Ordering::Relaxed) {
-            let socket = match &self.stream {
-                tls::Stream::Left(socket) => socket,
-                tls::Stream::Right(tls) => tls.get_ref().0,
-            };
             // Else the kernel keeps what a client does not read for a quarter of an hour.
-            let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+            let _ = SockRef::from(tls::socket(&self.stream)).set_linger(Some(Duration::ZERO));
         }
     }
 }

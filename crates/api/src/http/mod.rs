@@ -25,6 +25,7 @@ mod openapi;
 mod operator;
 mod own;
 mod parameters;
+mod places;
 mod probe;
 mod reply;
 mod result;
@@ -37,6 +38,7 @@ mod spring;
 mod subscribers;
 #[cfg(test)]
 mod tests;
+mod unread;
 mod v2;
 mod v3;
 

@@ -1,6 +1,8 @@
 //! The listener, its connections, and their end.
 
 use super::door::Door;
+use super::places::{Place, Places};
+use super::unread::Unread;
 use crate::listener::ACCEPT_PAUSE;
 use crate::metrics::HTTP_CONNECTIONS;
 use crate::tls;
@@ -14,7 +16,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 /// Silence on a connection, before or within a request's head, after which it is closed. Tomcat's is 20 s; clients beat
 /// every 5 s and poll every 10 s, so theirs stay open.
@@ -33,10 +35,7 @@ enum Stage {
 }
 
 pub(super) async fn run(listener: TcpListener, door: Arc<Door>, shutdown: Shutdown, drain: Duration, tasks: Tasks) {
-    let connections_max = u32::try_from(door.site.config.connections_max.max(1))
-        .unwrap_or(u32::MAX)
-        .min(1 << 28);
-    let places = Arc::new(Semaphore::new(connections_max as usize));
+    let places = Places::new(door.site.config.connections_max, door.site.clock.clone());
     let (stage, watched) = watch::channel(Stage::Serving);
     loop {
         let accepted = tokio::select! {
@@ -56,30 +55,20 @@ pub(super) async fn run(listener: TcpListener, door: Arc<Door>, shutdown: Shutdo
     }
     drop(listener);
     stage.send_replace(Stage::Draining);
-    let all_ended = places.acquire_many(connections_max);
-    if tokio::time::timeout(drain, all_ended).await.is_err() {
+    if !places.all_given_back(drain).await {
         tracing::info!("closing connections that did not end in time");
     }
     stage.send_replace(Stage::Closed);
 }
 
-/// Waits for a free place first, so that what is over the limit waits in the kernel.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+/// Waits for a place before the next one is accepted, so that what is over the limit waits in the kernel.
+async fn accept(listener: &TcpListener, places: &Arc<Places>) -> std::io::Result<(TcpStream, SocketAddr, Place)> {
     let (stream, peer) = listener.accept().await?;
+    let place = places.take().await?;
     Ok((stream, peer, place))
 }
 
-async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    door: Arc<Door>,
-    mut stage: watch::Receiver<Stage>,
-    place: OwnedSemaphorePermit,
-) {
+async fn serve(stream: TcpStream, peer: SocketAddr, door: Arc<Door>, mut stage: watch::Receiver<Stage>, place: Place) {
     // Answers are one small write each; waiting to fill a packet would only add 40 ms.
     let _ = stream.set_nodelay(true);
     HTTP_CONNECTIONS.inc();
@@ -88,17 +77,25 @@ async fn serve(
         biased;
         taken = tls::accept(door.site.config.tls.as_ref(), stream) => taken,
         _ = stage.changed() => Err(std::io::Error::other("the node is stopping")),
+        () = place.must_go() => Err(std::io::Error::other("gave way to a newer connection")),
     };
     match taken {
-        Ok(stream) => answer(stream, peer, door, stage).await,
+        Ok(stream) => answer(stream, peer, door, stage, &place).await,
         Err(error) => tracing::debug!(%peer, %error, "connection not taken"),
     }
     HTTP_CONNECTIONS.dec();
     drop(place);
 }
 
-async fn answer(stream: tls::Stream, peer: SocketAddr, door: Arc<Door>, mut stage: watch::Receiver<Stage>) {
+async fn answer(
+    stream: tls::Stream,
+    peer: SocketAddr,
+    door: Arc<Door>,
+    mut stage: watch::Receiver<Stage>,
+    place: &Place,
+) {
     let service = service_fn(|request| {
+        place.asked();
         let door = door.clone();
         async move { Ok::<_, Infallible>(door.answer(request, peer).await) }
     });
@@ -110,7 +107,7 @@ async fn answer(stream: tls::Stream, peer: SocketAddr, door: Arc<Door>, mut stag
             .keep_alive(true)
             // A client that has sent all it will (`shutdown`) still reads its answer.
             .half_close(true)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Unread::new(stream)), service)
     );
     loop {
         tokio::select! {
@@ -118,6 +115,10 @@ async fn answer(stream: tls::Stream, peer: SocketAddr, door: Arc<Door>, mut stag
                 if let Err(error) = ended {
                     tracing::debug!(%peer, %error, "connection ended early");
                 }
+                break;
+            }
+            () = place.must_go() => {
+                tracing::debug!(%peer, "a connection that never asked gave way to a newer one");
                 break;
             }
             changed = stage.changed() => {

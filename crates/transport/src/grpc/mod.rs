@@ -3,8 +3,13 @@
 //! One HTTP/2 connection per peer and [`Lane`](crate::Lane), opened by the first call and kept. HTTP/2 pings find a dead
 //! connection within [`KEEPALIVE_INTERVAL`] + [`KEEPALIVE_TIMEOUT`], so that after a cut a new one is opened at once
 //! instead of waiting out TCP's growing retransmission delays.
+//!
+//! Whoever reaches the peer port can connect to it. Until a connection has shown that a member calls it has one of few places
+//! (`guests`), and what it says counts (`counted`).
 
 mod client;
+mod counted;
+mod guests;
 mod server;
 
 use crate::{Boxed, Error, Handler, Route, Transport};

@@ -1,6 +1,9 @@
 use super::*;
 use crate::HandlerError;
+use guests::STRANGERS_MAX;
 use muster_runtime::Shutdown;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const WITHIN: Duration = Duration::from_secs(5);
 
@@ -116,4 +119,40 @@ async fn a_peer_that_comes_back_at_another_address_is_reached_again() {
 #[tokio::test]
 async fn an_unknown_member_is_said_to_be_unknown() {
     assert_eq!(node(1, 7).await.ping(9).await, Err(Error::UnknownMember(MemberId(9))));
+}
+
+/// Connections to a node's port that say so much and no more.
+async fn strangers(node: &Node, count: usize, words: &[u8]) -> Vec<TcpStream> {
+    let mut strangers = Vec::new();
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(node.transport.local_addr).await.unwrap();
+        // One that was ended already takes no words.
+        let _ = stream.write_all(words).await;
+        strangers.push(stream);
+    }
+    strangers
+}
+
+/// Whether the node has closed a connection, or does within the time.
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    let read = async { while matches!(stream.read(&mut [0; 1_024]).await, Ok(1..)) {} };
+    tokio::time::timeout(WITHIN, read).await.is_ok()
+}
+
+#[tokio::test]
+async fn strangers_at_the_peer_port_are_bounded_and_keep_no_member_out() {
+    let (one, two) = (node(1, 7).await, node(2, 7).await);
+    two.knows(&one);
+    two.ping(1).await.unwrap();
+    for words in [&b""[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/1.1\r\n"] {
+        let mut strangers = strangers(&one, 3 * STRANGERS_MAX, words).await;
+        two.ping(1).await.expect("who is connected goes on");
+        let three = node(3, 7).await;
+        three.knows(&one);
+        three.ping(1).await.expect("a member that comes finds a place");
+        for stranger in &mut strangers[..2 * STRANGERS_MAX] {
+            assert!(is_closed(stranger).await, "the oldest give way");
+        }
+    }
+    two.ping(1).await.unwrap();
 }

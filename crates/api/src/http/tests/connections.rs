@@ -54,6 +54,26 @@ async fn a_connection_above_the_limit_waits_for_a_place() {
 }
 
 #[tokio::test]
+async fn who_never_asks_gives_way_to_a_newcomer() {
+    let rig = Rig::with(|config| config.connections_max = 2).await;
+    let mut silent = TcpStream::connect(rig.address).await.unwrap();
+    silent.write_all(b"GET /health").await.unwrap();
+    let mut asker = TcpStream::connect(rig.address).await.unwrap();
+    asker.write_all(LIVE).await.unwrap();
+    assert_eq!(read_answer(&mut asker).await.unwrap().status, 200);
+    let mut newcomer = TcpStream::connect(rig.address).await.unwrap();
+    newcomer.write_all(LIVE).await.unwrap();
+    assert_eq!(read_answer(&mut newcomer).await.unwrap().status, 200);
+    assert_eq!(silent.read(&mut [0; 1]).await.unwrap_or(0), 0, "it is closed");
+    asker.write_all(LIVE).await.unwrap();
+    assert_eq!(
+        read_answer(&mut asker).await.unwrap().status,
+        200,
+        "who has asked stays"
+    );
+}
+
+#[tokio::test]
 async fn shutdown_answers_what_is_under_way_and_takes_nothing_new() {
     let rig = Rig::open().await;
     let mut idle = TcpStream::connect(rig.address).await.unwrap();
