@@ -20,6 +20,10 @@ const UNPROVEN_FAILURES_MAX: u32 = CREDITS_PER_POLL as u32;
 /// holds few of one address back at a time, and each costs 32 bytes.
 const PAST_MAX: usize = 16;
 
+/// How often one of them has the newest list sent again: more copies than networks make of a datagram, and few enough that
+/// who forges acks in an address's name draws next to nothing.
+const REPAIRS_MAX: u8 = 4;
+
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 const BACK_OFF_MAX: Duration = Duration::from_secs(10);
 
@@ -43,6 +47,8 @@ pub(crate) struct Past {
     pub(crate) subscription: SubscriptionId,
     /// What it carried.
     pub(crate) mark: Mark,
+    /// How often its late arrival had the newest list sent again.
+    pub(crate) repairs: u8,
 }
 
 impl Address {
@@ -109,8 +115,12 @@ impl Address {
         self.past.iter().find(|past| past.token == token).copied()
     }
 
-    pub(crate) fn forget_past(&mut self, token: u64) {
-        self.past.retain(|past| past.token != token);
+    /// Notes that the newest list is sent again because of it.
+    pub(crate) fn repaired(&mut self, token: u64) {
+        self.past.retain_mut(|past| {
+            past.repairs += u8::from(past.token == token);
+            past.repairs < REPAIRS_MAX
+        });
     }
 
     pub(crate) fn unacked_in_a_row(&self) -> u32 {

@@ -45,8 +45,8 @@ impl Engine {
     /// An ack of what had been answered or overtaken before: the network brought the datagram late or twice, or its ack.
     ///
     /// Java 1.x applies whatever arrives, so that the client may hold an older list now than the one it acked last: the
-    /// newest is sent again. Once for each such datagram, so that acks, however many, draw no more than was sent before;
-    /// and never for the newest list itself, so that a network which doubles everything draws nothing.
+    /// newest is sent again. A few times for each such datagram, so that forged acks, however many, draw little; and
+    /// never for the newest list itself, so that a network which doubles everything draws nothing.
     fn arrived_late(&mut self, token: u64, from: SocketAddr, now: Instant) -> bool {
         let Some(past) = self.addresses.get(&from).and_then(|address| address.past(token)) else {
             return false;
@@ -62,7 +62,7 @@ impl Engine {
         subscription.unacked_in_a_row = 0;
         subscription.told = None;
         subscription.dirty = true;
-        self.address_mut(from).forget_past(token);
+        self.address_mut(from).repaired(token);
         let mut waiting = self.acked_at(from, true);
         waiting.push(id);
         self.queue_dirty(waiting);
@@ -139,6 +139,7 @@ impl Engine {
                     token: *token,
                     subscription: id,
                     mark: *mark,
+                    repairs: 0,
                 });
             }
         }

@@ -136,6 +136,7 @@ impl Engine {
                         token: old,
                         subscription: id,
                         mark,
+                        repairs: 0,
                     });
                 }
             }
