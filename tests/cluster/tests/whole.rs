@@ -164,7 +164,7 @@ async fn after_kill_9_of_all_nodes_each_shows_byte_for_byte_what_it_showed_befor
 async fn when_all_nodes_start_at_new_addresses_they_have_a_leader_within_15_seconds_and_lose_nothing() {
     let mut cluster = cluster_of_three(&[]).await;
     let writer = Writer::start(cluster.http(), &cluster.addresses(), "kept", 8);
-    eventually(SOON, "200 writes", || async {
+    eventually(SOON * 6, "200 writes", || async {
         ensure!(writer.acknowledged_count() >= 200, "{}", writer.acknowledged_count());
         Ok(())
     })
