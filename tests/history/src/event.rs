@@ -217,6 +217,11 @@ pub enum Event {
         nodes: Vec<u64>,
         at_us: Time,
     },
+    /// The machine itself stood still until now, and the nodes with it.
+    Stalled {
+        at_us: Time,
+        for_us: Time,
+    },
     /// It was taken back: all nodes run and reach each other again.
     Healed {
         at_us: Time,

@@ -101,6 +101,7 @@ impl<'a> Faults<'a> {
         for event in &history.events {
             match event {
                 Event::Fault { nodes, at_us, .. } => open.push((*at_us, nodes)),
+                Event::Stalled { at_us, for_us } => spans.push((at_us.saturating_sub(*for_us), *at_us, &[][..])),
                 Event::Healed { at_us } => {
                     spans.extend(open.drain(..).map(|(from, nodes)| (from, *at_us, nodes)));
                 }

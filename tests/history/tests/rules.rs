@@ -186,6 +186,17 @@ fn an_instance_that_is_dead_and_still_listed_is_noticed() {
     assert!(of(
         &[died.to_vec(), cut.to_vec(), vec![local(2, 27 * SECOND, &[0])]].concat()
     ));
+    // and so does a machine that stands still, for the nodes give every lease a full period then
+    let stalled = Event::Stalled {
+        at_us: 10 * SECOND,
+        for_us: SECOND,
+    };
+    assert!(!of(&[
+        died.to_vec(),
+        vec![stalled.clone(), local(2, 18 * SECOND, &[0])]
+    ]
+    .concat()));
+    assert!(of(&[died.to_vec(), vec![stalled, local(2, 27 * SECOND, &[0])]].concat()));
     // deregistered, it is gone at once where it was acknowledged, and elsewhere within the time of a healing
     let left = [lives_at(1, 0), deregister(1, SECOND)];
     assert!(of(&[left.to_vec(), vec![local(1, 2 * SECOND, &[0])]].concat()));

@@ -93,8 +93,8 @@ fn plans(arguments: &Arguments, seed: u64) -> Vec<Plan> {
     use Nemesis::{Cut, Disk, Kill, Membership, Pause, Restart, Slow};
     if arguments.short {
         return vec![
-            plan(Workload::Persistent, &[Kill, Pause], 15),
-            plan(Workload::Mixed, &[Cut], 20),
+            plan(Workload::Persistent, &[Kill, Pause], 8),
+            plan(Workload::Mixed, &[Cut], 8),
         ];
     }
     let workloads = [

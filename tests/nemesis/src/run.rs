@@ -118,6 +118,7 @@ pub(crate) async fn run(plan: &Plan, folder: &Path) -> anyhow::Result<Ended> {
     let (phases, phase) = watch::channel(Phase::Storm);
     let stage = Stage::new(&recorder, &places, phase, plan.seed, here);
     let mut clients = stage.start(plan.workload);
+    clients.spawn(watch_the_machine(stage.clone()));
     let mut storm = Storm {
         cluster: &mut cluster,
         hosts: hosts.as_ref(),
@@ -197,13 +198,53 @@ async fn settle(cluster: &Cluster, stage: &Stage, workload: Workload) -> anyhow:
                 .await
                 .with_context(|| format!("node {} does not read {service} strongly though all is well", place.id))?;
         }
-        let status = cluster.status(place.id).await?;
-        recorder.add(Event::Final {
-            node: place.id,
-            at_us: recorder.now(),
-            digest: status["digest"].as_str().unwrap_or_default().to_owned(),
-            applied_index: status["applied_index"].as_u64().unwrap_or(0),
-        });
     }
-    Ok(())
+    finals(cluster, stage).await
+}
+
+/// Notes what the nodes say of themselves at one moment. Probes of health write on, so that a few moments are tried.
+async fn finals(cluster: &Cluster, stage: &Stage) -> anyhow::Result<()> {
+    let recorder = &stage.recorder;
+    let end = Instant::now() + AGREE_WITHIN;
+    loop {
+        let mut said = Vec::new();
+        for place in stage.places.all() {
+            let status = cluster.status(place.id).await?;
+            let digest = status["digest"].as_str().unwrap_or_default().to_owned();
+            said.push((place.id, digest, status["applied_index"].as_u64().unwrap_or(0)));
+        }
+        let agree = said
+            .iter()
+            .all(|(_, digest, index)| (digest, index) == (&said[0].1, &said[0].2));
+        if !agree && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        }
+        for (node, digest, applied_index) in said {
+            recorder.add(Event::Final {
+                node,
+                at_us: recorder.now(),
+                digest,
+                applied_index,
+            });
+        }
+        return Ok(());
+    }
+}
+
+/// Notes when this process itself did not get to run: then the nodes, on the same machine, did not either, and give every lease
+/// a full period again.
+async fn watch_the_machine(stage: Stage) {
+    const TICK: Duration = Duration::from_millis(100);
+    const LATE: Duration = Duration::from_millis(500);
+    while *stage.phase.borrow() != Phase::Over {
+        let begun = Instant::now();
+        tokio::time::sleep(TICK).await;
+        let late = begun.elapsed().saturating_sub(TICK);
+        if late > LATE {
+            let for_us = late.as_micros() as u64;
+            let at_us = stage.recorder.now();
+            stage.recorder.add(Event::Stalled { at_us, for_us });
+        }
+    }
 }
