@@ -155,6 +155,7 @@ impl Member {
             since: clock.now(),
         });
         let node = Arc::new(Node::new(
+            Arc::new(muster_storage::RealDisk),
             Config {
                 instances_max: 10_000,
                 ..Config::default()
