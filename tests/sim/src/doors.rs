@@ -7,7 +7,7 @@ use crate::facts::{Fact, Run};
 use crate::names::{Key, Service, value_metadata, value_of};
 use crate::network::{Posted, Wire};
 use crate::requests::{List, Reply, Request, RequestId};
-use muster_consensus::{MemberChangeError, ProposeError};
+use muster_consensus::{MemberChangeError, ProposeError, Role};
 use muster_model::{
     ClusterName, ClusterSettings, ConnectionId, HealthChecker, InstanceEdit, Kind, MetadataEdit, Principal,
     ServiceSettings, ServiceSnapshot,
@@ -325,7 +325,11 @@ impl Doors {
         });
     }
 
+    /// A follower acknowledges what the leader has applied, and lists it itself a moment later.
     fn note_read_back(&self, naming: &Naming, key: Key, wrote: Option<u64>) {
+        if naming.raft_status().role != Role::Leader {
+            return;
+        }
         let list = list_of(key.service, &naming.snapshot(&key.service.key()));
         let read = value_in(&list, key);
         self.note(Fact::ReadBack { key, wrote, read });

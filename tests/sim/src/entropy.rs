@@ -49,7 +49,7 @@ unsafe fn fill(buffer: *mut c_void, length: usize) {
 /// # Safety
 /// As the C library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn getrandom(buffer: *mut c_void, length: usize, _flags: c_uint) -> isize {
+pub(crate) unsafe extern "C" fn getrandom(buffer: *mut c_void, length: usize, _flags: c_uint) -> isize {
     // SAFETY: the caller's promise.
     unsafe { fill(buffer, length) };
     length as isize
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn getrandom(buffer: *mut c_void, length: usize, _flags: c
 /// # Safety
 /// As the C library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: usize) -> c_int {
+pub(crate) unsafe extern "C" fn getentropy(buffer: *mut c_void, length: usize) -> c_int {
     // SAFETY: the caller's promise.
     unsafe { fill(buffer, length) };
     0

@@ -23,12 +23,23 @@ pub enum Fact {
     /// A beat was answered well, and the instance is not listed: the beat was swallowed.
     Swallowed(Key),
     Deregistered(Key),
-    Published { connection: ConnectionId, service: Service, keys: Vec<Key> },
+    Published {
+        connection: ConnectionId,
+        service: Service,
+        keys: Vec<Key>,
+    },
     ConnectionEnded(ConnectionId),
     /// A list was handed to the network for this subscriber.
-    Shown { to: Target, list: List },
+    Shown {
+        to: Target,
+        list: List,
+    },
     /// A persistent write was acknowledged and read back at the same node.
-    ReadBack { key: Key, wrote: Option<u64>, read: Option<u64> },
+    ReadBack {
+        key: Key,
+        wrote: Option<u64>,
+        read: Option<u64>,
+    },
 }
 
 /// Why a client takes no more part in its instance's life.

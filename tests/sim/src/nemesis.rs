@@ -125,7 +125,11 @@ impl Nemesis {
 
     pub fn due_restarts(&mut self, now_ms: u64) -> Vec<usize> {
         let due = |(at_ms, _): &(u64, usize)| *at_ms <= now_ms;
-        let indexes = self.restarts.iter().filter(|restart| due(restart)).map(|(_, index)| *index);
+        let indexes = self
+            .restarts
+            .iter()
+            .filter(|restart| due(restart))
+            .map(|(_, index)| *index);
         let indexes = indexes.collect();
         self.restarts.retain(|restart| !due(restart));
         indexes
@@ -139,8 +143,9 @@ impl Nemesis {
             self.begin(field);
             self.next_ms = now_ms + self.random.between(2_000, 6_000);
         }
-        let (over, going_on): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.under_way).into_iter().partition(|(ends_ms, _)| *ends_ms <= now_ms);
+        let (over, going_on): (Vec<_>, Vec<_>) = std::mem::take(&mut self.under_way)
+            .into_iter()
+            .partition(|(ends_ms, _)| *ends_ms <= now_ms);
         self.under_way = going_on;
         for (_, undo) in over {
             self.undo(field, undo);
@@ -193,7 +198,9 @@ impl Nemesis {
     }
 
     fn strike(&mut self, kind: Kind, field: &mut Field, operator: &mut crate::clients::Operator) -> Option<Undo> {
-        let up: Vec<usize> = (0..field.nodes.len()).filter(|index| field.nodes[*index].is_up()).collect();
+        let up: Vec<usize> = (0..field.nodes.len())
+            .filter(|index| field.nodes[*index].is_up())
+            .collect();
         if up.is_empty() {
             return None;
         }
@@ -227,7 +234,9 @@ impl Nemesis {
                 field.pause(one);
                 Some(Undo::Resume(one))
             }
-            Kind::Isolate | Kind::CutOneWay | Kind::Split | Kind::Slow | Kind::Flaky => Some(self.links(kind, one, field)),
+            Kind::Isolate | Kind::CutOneWay | Kind::Split | Kind::Slow | Kind::Flaky => {
+                Some(self.links(kind, one, field))
+            }
             Kind::CutClients => {
                 let clients = self.some_clients(field);
                 let link = self.bad_link(false);
@@ -342,7 +351,9 @@ impl Nemesis {
         if self.changing || !operator.is_idle() {
             return None;
         }
-        let belonging: Vec<usize> = (0..field.nodes.len()).filter(|index| field.nodes[*index].belongs).collect();
+        let belonging: Vec<usize> = (0..field.nodes.len())
+            .filter(|index| field.nodes[*index].belongs)
+            .collect();
         let spare = (0..field.nodes.len()).find(|index| !field.nodes[*index].belongs && !field.nodes[*index].is_up());
         let now_ms = field.now_ms;
         let adds = spare.filter(|_| belonging.len() <= 3 || self.random.chance(500));

@@ -12,19 +12,38 @@ pub enum Request {
     Register(Key, u64),
     Deregister(Key),
     /// A beat that carries the instance, or only names it.
-    Beat { key: Key, full: Option<u64> },
+    Beat {
+        key: Key,
+        full: Option<u64>,
+    },
     /// Changes the value of a persistent instance that is there.
     Edit(Key, u64),
     /// Persistent instances of this service are not probed: there is nothing to connect to.
     Unprobed(Service),
-    Read { service: Service, strong: bool },
+    Read {
+        service: Service,
+        strong: bool,
+    },
     /// Asks for the list and for datagrams.
-    Poll { service: Service, address: SocketAddr },
+    Poll {
+        service: Service,
+        address: SocketAddr,
+    },
     Connect,
     HealthCheck(ConnectionId),
-    Publish { connection: ConnectionId, service: Service, instances: Vec<(Key, u64)> },
-    Withdraw { connection: ConnectionId, key: Key },
-    Watch { connection: ConnectionId, service: Service },
+    Publish {
+        connection: ConnectionId,
+        service: Service,
+        instances: Vec<(Key, u64)>,
+    },
+    Withdraw {
+        connection: ConnectionId,
+        key: Key,
+    },
+    Watch {
+        connection: ConnectionId,
+        service: Service,
+    },
     /// The client hangs up. Nobody answers.
     Close(ConnectionId),
     /// The answer to the node's question; nobody answers it in turn.

@@ -153,9 +153,12 @@ impl Client for Beater {
         match (self.stage, reply) {
             (Stage::Registering | Stage::Beating, Reply::Done) => {
                 self.stage = Stage::Beating;
-                // A client that leaves does so between two beats, or while one is under way.
+                // A client that leaves does so between two beats.
                 let next = hands.now_ms + BEAT_EVERY_MS;
-                self.wakes_ms = next.min(self.ends_ms.max(hands.now_ms + 1));
+                self.wakes_ms = match hands.calm {
+                    true => next,
+                    false => next.min(self.ends_ms.max(hands.now_ms + 1)),
+                };
             }
             (Stage::Beating, Reply::Unknown) => {
                 self.stage = Stage::Registering;

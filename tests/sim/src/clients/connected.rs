@@ -151,7 +151,11 @@ impl Connected {
 
     /// An older list than the one it has is not taken, as the SDKs do.
     fn take_list(&mut self, from: MemberId, list: List) {
-        if self.list.as_ref().is_none_or(|(_, held)| held.stamp_ms <= list.stamp_ms) {
+        if self
+            .list
+            .as_ref()
+            .is_none_or(|(_, held)| held.stamp_ms <= list.stamp_ms)
+        {
             self.list = Some((from, list));
         }
     }
@@ -214,7 +218,10 @@ impl Client for Connected {
             (Stage::Checking, Reply::Done) => {
                 self.stage = Stage::Idle;
                 let next = hands.now_ms + CHECK_EVERY_MS;
-                self.wakes_ms = next.min(self.ends_ms.max(hands.now_ms + 1));
+                self.wakes_ms = match hands.calm {
+                    true => next,
+                    false => next.min(self.ends_ms.max(hands.now_ms + 1)),
+                };
             }
             (Stage::Withdrawing, Reply::Done) => {
                 let life = hands.facts.lives.entry(self.key).or_default();

@@ -7,10 +7,10 @@ use muster_model::MemberId;
 use std::net::SocketAddr;
 
 /// As the SDKs: the `cacheMillis` that a pushed-to client is answered.
-pub const POLL_EVERY_MS: u64 = 10_000;
+pub(super) const POLL_EVERY_MS: u64 = 10_000;
 const RETRY_MS: u64 = 200;
 /// Where its datagrams go; the port tells which client it is.
-pub const PORT_BASE: u16 = 20_000;
+pub(super) const PORT_BASE: u16 = 20_000;
 
 pub struct Subscriber {
     index: usize,

@@ -118,7 +118,10 @@ impl Client for Writer {
     }
 
     fn act(&mut self, hands: &mut Hands<'_>) {
-        if self.under_way.is_some_and(|under_way| hands.now_ms >= under_way.until_ms) {
+        if self
+            .under_way
+            .is_some_and(|under_way| hands.now_ms >= under_way.until_ms)
+        {
             // Nobody knows.
             hands.facts.unknown_writes += 1;
             self.under_way = None;

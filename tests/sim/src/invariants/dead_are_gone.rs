@@ -16,7 +16,7 @@ const GONE_AFTER_MS: u64 = 35_000;
 const SLACK_MS: u64 = 40;
 
 #[derive(Default)]
-pub struct DeadAreGone;
+pub(super) struct DeadAreGone;
 
 impl Invariant for DeadAreGone {
     fn look(&mut self, world: &World) -> Result<(), Violation> {

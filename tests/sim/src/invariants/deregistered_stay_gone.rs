@@ -28,7 +28,7 @@ struct Order {
 }
 
 #[derive(Default)]
-pub struct DeregisteredStayGone {
+pub(super) struct DeregisteredStayGone {
     orders: BTreeMap<Key, Order>,
     /// Everybody who ever took something for the instance.
     takers: BTreeMap<Key, BTreeSet<Run>>,
@@ -99,7 +99,9 @@ impl Invariant for DeregisteredStayGone {
     fn look(&mut self, world: &World) -> Result<(), Violation> {
         let now_ms = world.now_ms();
         for (key, order) in &self.orders {
-            let Some(origin) = world.field.node(order.at.member) else { continue };
+            let Some(origin) = world.field.node(order.at.member) else {
+                continue;
+            };
             let Some(running) = origin.serves().filter(|running| running.run == order.at) else {
                 continue;
             };
@@ -112,7 +114,8 @@ impl Invariant for DeregisteredStayGone {
             for node in world.field.nodes.iter().filter(|node| node.id() != order.at.member) {
                 let Some(running) = node.serves() else { continue };
                 let together = world.field.together_since(node, origin);
-                let must = together.is_some_and(|since_ms| now_ms >= since_ms + TOGETHER_MS) && now_ms >= order.ms + TOLD_MS;
+                let must =
+                    together.is_some_and(|since_ms| now_ms >= since_ms + TOGETHER_MS) && now_ms >= order.ms + TOLD_MS;
                 if !must || listed(running, *key).is_none() {
                     self.lingering.remove(&(running.run, *key));
                     continue;

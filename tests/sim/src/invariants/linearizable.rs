@@ -10,8 +10,9 @@
 //! client has gone. Refused calls are left out: they take no effect. The search is Wing and Gong's (1993) with Lowe's memory
 //! of what was tried (2017).
 //!
-//! Every list that a node read right after it acknowledged a write holds that write or a later one ("own writes are
-//! read"): the value read is of a write that may come after it.
+//! The list that the leader reads right after it acknowledged a write holds that write or a later one ("own writes are
+//! read"). A follower acknowledges what the leader has applied; it lists it itself some milliseconds later, and only a strong
+//! read there is sure to show it.
 
 use super::{Invariant, Violation};
 use crate::facts::{Action, Fact, Operation, Outcome};
@@ -23,7 +24,7 @@ use std::collections::{BTreeMap, HashSet};
 const STATES_MAX: usize = 3_000_000;
 
 #[derive(Default)]
-pub struct Linearizable {
+pub(super) struct Linearizable {
     /// Writes read back at their own node: key, written, read, when.
     read_back: Vec<(Key, Option<u64>, Option<u64>, u64)>,
 }
@@ -68,7 +69,9 @@ fn is_linearizable(calls: &[Call]) -> Result<bool, usize> {
             .filter(|(_, call)| call.outcome != Outcome::Unknown)
             .map(|(_, call)| call.answered_ms)
             .min();
-        let Some(first_answer) = first_answer else { return Ok(true) };
+        let Some(first_answer) = first_answer else {
+            return Ok(true);
+        };
         for (index, call) in waiting().filter(|(_, call)| call.called_ms <= first_answer) {
             let Some(next) = after(call, value) else { continue };
             if call.outcome == Outcome::Unknown && next == value {
@@ -165,7 +168,9 @@ impl Linearizable {
                     let (Some(mine), Some(other)) = (writes.get(&(*key, *wrote)), writes.get(&(*key, *read))) else {
                         continue;
                     };
-                    other.answered_ms.is_none_or(|answered_ms| answered_ms >= mine.called_ms)
+                    other
+                        .answered_ms
+                        .is_none_or(|answered_ms| answered_ms >= mine.called_ms)
                 }
                 _ => true,
             };
@@ -208,7 +213,10 @@ mod tests {
         let gone = call(Action::Deregister, Outcome::Done, 30, 40);
         let read = |value, at| call(Action::StrongRead, Outcome::Read(value), at, at + 5);
         assert_eq!(is_linearizable(&[unknown, read(None, 20), read(Some(1), 25)]), Ok(true));
-        assert_eq!(is_linearizable(&[unknown, read(Some(1), 20), gone, read(None, 50)]), Ok(true));
+        assert_eq!(
+            is_linearizable(&[unknown, read(Some(1), 20), gone, read(None, 50)]),
+            Ok(true)
+        );
         let twice = [unknown, read(Some(1), 20), gone, read(Some(1), 50)];
         assert_eq!(is_linearizable(&twice), Ok(false));
     }

@@ -24,7 +24,7 @@ const TOLD_MS: u64 = 2_500;
 const BLIP_MS: u64 = 1_500;
 
 #[derive(Default)]
-pub struct LivingAreListed {
+pub(super) struct LivingAreListed {
     /// Since when a node lacks what a neighbour's word says it must list.
     lacking: BTreeMap<(Run, Key), u64>,
 }

@@ -58,9 +58,10 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
 /// Whether a node lists an instance to its clients, and as healthy.
 fn listed(running: &Running, key: Key) -> Option<bool> {
     let listed = running.within(|parts| {
-        let snapshot = parts.naming.snapshot(&key.service.key());
+        let snapshot = parts.core.naming.snapshot(&key.service.key());
         let instances = snapshot.instances.iter();
-        let mut found = instances.filter(|instance| instance.key.port == key.port && instance.kind == key.service.kind());
+        let mut found =
+            instances.filter(|instance| instance.key.port == key.port && instance.kind == key.service.kind());
         found.next().map(|instance| instance.healthy)
     });
     listed.flatten()

@@ -16,7 +16,7 @@ use muster_push::Target;
 use std::collections::HashMap;
 
 #[derive(Default)]
-pub struct NeverOlder {
+pub(super) struct NeverOlder {
     last: HashMap<(Run, Target, Service), List>,
 }
 
@@ -26,7 +26,8 @@ impl Invariant for NeverOlder {
             let Fact::Shown { to, list } = fact else { continue };
             let place = (*run, *to, list.service);
             if let Some(last) = self.last.get(&place)
-                && (list.stamp_ms < last.stamp_ms || (list.stamp_ms == last.stamp_ms && list.instances != last.instances))
+                && (list.stamp_ms < last.stamp_ms
+                    || (list.stamp_ms == last.stamp_ms && list.instances != last.instances))
             {
                 return Err(Violation {
                     promise: "G7 never an older list after a newer one",

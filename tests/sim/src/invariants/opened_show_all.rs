@@ -21,7 +21,7 @@ const FIRST_MS: u64 = 10_000;
 const SETTLED_MS: u64 = 10_000;
 
 #[derive(Default)]
-pub struct OpenedShowAll {
+pub(super) struct OpenedShowAll {
     /// Since when a node that answers lists an instance.
     since: BTreeMap<(Run, Key), u64>,
     /// The highest position of an acknowledged write, by the time at which it was answered.
@@ -30,7 +30,10 @@ pub struct OpenedShowAll {
 }
 
 fn reached_since_start(world: &World, node: &Node, other: &Node, started_ms: u64) -> bool {
-    let sound = world.field.links.sound_since(Place::Member(node.id()), Place::Member(other.id()));
+    let sound = world
+        .field
+        .links
+        .sound_since(Place::Member(node.id()), Place::Member(other.id()));
     sound.is_some_and(|sound_ms| sound_ms <= started_ms) && other.changed_ms <= started_ms
 }
 
@@ -53,7 +56,7 @@ impl OpenedShowAll {
         // The position is the leader's, right after the answers of this look were given: not below any of them.
         let applied = world.field.nodes.iter().filter_map(|node| {
             let running = node.moves()?;
-            let applied = running.parts()?.machine.applied()?;
+            let applied = running.parts()?.core.machine.applied()?;
             Some(applied.position.index)
         });
         let highest = applied.max().unwrap_or(0);
@@ -74,14 +77,21 @@ impl Invariant for OpenedShowAll {
             let Some(opened_ms) = running.opened_ms.filter(|opened_ms| now_ms < opened_ms + FIRST_MS) else {
                 continue;
             };
-            let others = world.field.nodes.iter().filter(|other| other.id() != node.id() && other.belongs);
+            let others = world
+                .field
+                .nodes
+                .iter()
+                .filter(|other| other.id() != node.id() && other.belongs);
             for other in others {
                 let Some(other_running) = other.serves() else { continue };
                 if !reached_since_start(world, node, other, running.started_ms) || node.changed_ms > opened_ms {
                     continue;
                 }
                 for (key, life) in world.facts.lives.iter().filter(|(_, life)| life.lives()) {
-                    let settled = self.since.get(&(other_running.run, *key)).is_some_and(|since| now_ms >= since + SETTLED_MS);
+                    let settled = self
+                        .since
+                        .get(&(other_running.run, *key))
+                        .is_some_and(|since| now_ms >= since + SETTLED_MS);
                     let begun = life.begun_ms.is_some_and(|begun_ms| now_ms >= begun_ms + SETTLED_MS);
                     if settled && begun && listed(running, *key).is_none() {
                         return Err(Violation {
@@ -122,14 +132,20 @@ impl OpenedShowAll {
         for (key, operations) in &world.facts.operations {
             let done = |operation: &&crate::facts::Operation| {
                 operation.outcome == Outcome::Done
-                    && operation.answered_ms.is_some_and(|answered_ms| answered_ms < running.started_ms)
+                    && operation
+                        .answered_ms
+                        .is_some_and(|answered_ms| answered_ms < running.started_ms)
             };
-            let Some(last) = operations.iter().filter(done).max_by_key(|operation| operation.called_ms) else {
+            let Some(last) = operations
+                .iter()
+                .filter(done)
+                .max_by_key(|operation| operation.called_ms)
+            else {
                 continue;
             };
-            let later = operations
-                .iter()
-                .any(|other| other.answered_ms.is_none_or(|answered_ms| answered_ms > last.called_ms) && !std::ptr::eq(other, last));
+            let later = operations.iter().any(|other| {
+                other.answered_ms.is_none_or(|answered_ms| answered_ms > last.called_ms) && !std::ptr::eq(other, last)
+            });
             if later {
                 // Others may have come after it, or beside it: `linearizable` tells what is possible then.
                 continue;
@@ -139,9 +155,8 @@ impl OpenedShowAll {
                 crate::facts::Action::Deregister => None,
                 crate::facts::Action::StrongRead => continue,
             };
-            let list = running.within(|parts| {
-                crate::doors::list_of(key.service, &parts.naming.snapshot(&key.service.key()))
-            });
+            let list = running
+                .within(|parts| crate::doors::list_of(key.service, &parts.core.naming.snapshot(&key.service.key())));
             let found = list.as_ref().and_then(|list| crate::doors::value_in(list, *key));
             if found != expected {
                 return Err(Violation {

@@ -12,7 +12,7 @@ const READY_WITHIN_MS: u64 = 15_000;
 const WRITES_WITHIN_MS: u64 = 20_000;
 
 #[derive(Default)]
-pub struct ReadyAgain;
+pub(super) struct ReadyAgain;
 
 impl Invariant for ReadyAgain {
     fn look(&mut self, world: &World) -> Result<(), Violation> {
@@ -24,7 +24,7 @@ impl Invariant for ReadyAgain {
         for node in world.field.nodes.iter().filter(|node| node.belongs) {
             if node.serves().is_none() {
                 let running = node.running.as_ref();
-                let readiness = running.and_then(|running| running.within(|parts| parts.naming.readiness()));
+                let readiness = running.and_then(|running| running.within(|parts| parts.core.naming.readiness()));
                 return Err(Violation {
                     promise: "G8 a node is ready again",
                     what: format!(

@@ -18,7 +18,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
 #[derive(Default)]
-pub struct SameOrder {
+pub(super) struct SameOrder {
     /// By index: the hash of the state, and who showed it first.
     states: BTreeMap<u64, (u64, Run)>,
     last: BTreeMap<Run, u64>,
@@ -36,8 +36,8 @@ fn violation(what: String) -> Violation {
 /// The hash of everything that is replicated.
 fn state_of(running: &Running) -> Option<(u64, u64)> {
     let parts = running.parts()?;
-    let index = parts.machine.applied()?.position.index;
-    let mut services = parts.persistent.services();
+    let index = parts.core.machine.applied()?.position.index;
+    let mut services = parts.core.persistent.services();
     services.sort_by(|a, b| a.0.cmp(&b.0));
     let mut hasher = DefaultHasher::new();
     for (key, service) in &services {
@@ -51,7 +51,7 @@ impl Invariant for SameOrder {
         for node in &world.field.nodes {
             let Some(running) = node.moves() else { continue };
             let Some(parts) = running.parts() else { continue };
-            let status = parts.consensus.status();
+            let status = parts.core.consensus.status();
             if status.role == Role::Leader {
                 let first = *self.leaders.entry(status.term).or_insert(node.id().0);
                 if node.id().0 < first {
@@ -63,16 +63,23 @@ impl Invariant for SameOrder {
                 }
                 self.leaders.insert(status.term, node.id().0);
             }
-            let Some(applied) = parts.machine.applied() else { continue };
+            let Some(applied) = parts.core.machine.applied() else {
+                continue;
+            };
             let index = applied.position.index;
             let last = self.last.insert(running.run, index);
             if last == Some(index) {
                 continue;
             }
             if last.is_some_and(|last| last > index) {
-                return Err(violation(format!("the state of member {} went back from {last:?} to {index}", node.id())));
+                return Err(violation(format!(
+                    "the state of member {} went back from {last:?} to {index}",
+                    node.id()
+                )));
             }
-            let Some((index, hash)) = state_of(running) else { continue };
+            let Some((index, hash)) = state_of(running) else {
+                continue;
+            };
             let (known, first) = *self.states.entry(index).or_insert((hash, running.run));
             if known != hash {
                 return Err(violation(format!(

@@ -11,7 +11,7 @@ const WITHIN_MS: u64 = 10_000;
 const ON_ITS_WAY_MS: u64 = 500;
 
 #[derive(Default)]
-pub struct StoresConverge {
+pub(super) struct StoresConverge {
     differ_since_ms: Option<u64>,
 }
 
@@ -26,7 +26,7 @@ impl Invariant for StoresConverge {
         let nodes = world.field.nodes.iter().filter(|node| node.belongs);
         let digests: Vec<(MemberId, u64)> = nodes
             .filter_map(|node| {
-                let digest = node.serves()?.within(|parts| parts.ephemeral.digest())?;
+                let digest = node.serves()?.within(|parts| parts.core.ephemeral.digest())?;
                 Some((node.id(), digest))
             })
             .collect();
@@ -40,7 +40,10 @@ impl Invariant for StoresConverge {
         }
         Err(Violation {
             promise: "G4 all list the same within 10 s of healing",
-            what: format!("digests differ since {since_ms}, the last fault ended at {}: {digests:x?}", world.field.disturbed_ms),
+            what: format!(
+                "digests differ since {since_ms}, the last fault ended at {}: {digests:x?}",
+                world.field.disturbed_ms
+            ),
         })
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! - 2 s, where no datagram is lost, and over connections (changes of a storm merge for half a second, a busy stream is tried
 //!   again within a second);
-//! - 12 s, where datagrams are lost at random: tries follow after 1 and 3 s, and the next poll comes after 10.
+//! - 12 s, where datagrams are lost at random: tries follow after 1 and 3 s, and the next poll comes after 10; and where the
+//!   node was restarted since the subscriber asked it: it has forgotten its subscribers, and they ask again within 10 s.
 //!
 //! From 15 s after the calm began it holds that very list, whatever its stamp.
 
@@ -24,7 +25,7 @@ const CALM_MS: u64 = 15_000;
 const REMEMBERED: usize = 700;
 
 #[derive(Default)]
-pub struct SubscribersConverge {
+pub(super) struct SubscribersConverge {
     /// Stamps of a node's lists and when they were first seen, oldest first.
     stamps: BTreeMap<(MemberId, u32, Service), VecDeque<(u64, u64)>>,
     differ_since_ms: BTreeMap<usize, u64>,
@@ -45,11 +46,13 @@ impl Invariant for SubscribersConverge {
         let mut lists: BTreeMap<(MemberId, Service), List> = BTreeMap::new();
         for (index, client) in world.clients().iter().enumerate() {
             let Some(held) = client.holds() else { continue };
-            let Some(node) = world.field.node(held.server) else { continue };
+            let Some(node) = world.field.node(held.server) else {
+                continue;
+            };
             let Some(running) = node.serves() else { continue };
             let service = held.list.service;
             let list = lists.entry((held.server, service)).or_insert_with(|| {
-                let list = running.within(|parts| list_of(service, &parts.naming.snapshot(&service.key())));
+                let list = running.within(|parts| list_of(service, &parts.core.naming.snapshot(&service.key())));
                 list.expect("one that answers has its parts")
             });
             let place = (held.server, running.run.number, service);
@@ -70,7 +73,9 @@ impl Invariant for SubscribersConverge {
                 .max(node.changed_ms)
                 .max(running.opened_ms.unwrap_or(now_ms));
             let by_datagram = client.name().starts_with("subscriber");
-            let limit_ms = match by_datagram && world.plan().datagrams_lost_per_mille > 0 {
+            let restarted = running.opened_ms.is_none_or(|opened_ms| held.since_ms < opened_ms);
+            let lossy = by_datagram && world.plan().datagrams_lost_per_mille > 0;
+            let limit_ms = match lossy || restarted {
                 true => REPAIRED_MS,
                 false => PROMPT_MS,
             };

@@ -1,47 +1,41 @@
-//! Joins the parts of a node on a simulated disk and network.
+//! A node's parts on the simulated disk and network, joined as the product joins them.
 
 use crate::doors::Doors;
 use anyhow::Context;
-use muster_consensus::{Consensus, Role, StateMachine};
-use muster_ephemeral::{Ephemeral, Loading};
-use muster_membership::Membership;
+use muster_consensus::Role;
 use muster_model::Member;
-use muster_naming::{Changes, Naming};
-use muster_persistent::Persistent;
-use muster_push::Push;
-use muster_runtime::{Clock, HybridClock, Shutdown, TaskKind, Tasks};
+use muster_runtime::{Clock, Shutdown, TaskKind, Tasks};
+use muster_server::core::{Core, World};
+use muster_server::settings::{Layers, Settings};
 use muster_storage::testing::FaultyDisk;
 use muster_transport::Transport;
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Entries between two snapshots: few enough that a member which was away for a while needs one.
+const SNAPSHOT_EVERY_ENTRIES: &str = "60";
+
 /// What a node is made from.
-pub struct Given {
-    pub member: Member,
-    pub founders: Vec<Member>,
-    pub disk: FaultyDisk,
-    pub clock: Clock,
-    pub transport: Arc<dyn Transport>,
-    pub doors: Arc<Doors>,
+pub(super) struct Given {
+    pub(super) member: Member,
+    pub(super) founders: Vec<Member>,
+    pub(super) disk: FaultyDisk,
+    pub(super) clock: Clock,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) doors: Arc<Doors>,
 }
 
 /// The parts of a running node.
 pub struct Parts {
-    pub naming: Naming,
-    pub membership: Membership,
-    pub ephemeral: Ephemeral,
-    pub consensus: Consensus,
-    pub persistent: Persistent,
-    pub push: Push,
-    pub machine: Arc<dyn StateMachine>,
-    pub tasks: Tasks,
+    pub core: Core,
+    tasks: Tasks,
 }
 
 impl Parts {
-    pub fn failure(&self) -> Option<String> {
-        let status = self.consensus.status();
+    /// Why it cannot go on: as `Core::fails`, asked instead of waited for.
+    pub(super) fn failure(&self) -> Option<String> {
+        let status = self.core.consensus.status();
         if let Some(fatal) = status.fatal {
             return Some(fatal);
         }
@@ -55,7 +49,24 @@ impl Parts {
     }
 }
 
-pub fn start(given: Given) -> impl Future<Output = anyhow::Result<Parts>> + Send + 'static {
+/// As an operator would set it, but for the folder and the snapshots.
+fn settings(member: &Member, founders: &[Member]) -> anyhow::Result<Settings> {
+    let text = |member: &Member| format!("{}@{}", member.id, member.client_address);
+    let mut members: Vec<&Member> = founders.iter().collect();
+    if !founders.contains(member) {
+        members.push(member);
+    }
+    let listed = members.into_iter().map(text).collect::<Vec<_>>().join(",");
+    let layers = Layers::default()
+        .flag("--id", "id", &member.id.to_string())
+        .flag("--listen", "listen", &member.client_address)
+        .flag("--data-dir", "data_dir", "/data")
+        .flag("--members", "members", &listed)
+        .flag("", "raft.snapshot_every_entries", SNAPSHOT_EVERY_ENTRIES);
+    Ok(layers.load()?)
+}
+
+pub(super) fn start(given: Given) -> impl Future<Output = anyhow::Result<Parts>> + Send + 'static {
     async move {
         let Given {
             member,
@@ -65,91 +76,25 @@ pub fn start(given: Given) -> impl Future<Output = anyhow::Result<Parts>> + Send
             transport,
             doors,
         } = given;
-        let hybrid = HybridClock::new(clock.clone());
+        let settings = settings(&member, &founders).context("settings")?;
         let tasks = Tasks::new(Shutdown::new());
-        let changes = Changes::new(Default::default(), hybrid.clone());
-        let push = Push::start(
-            Default::default(),
-            Arc::new(changes.clone()),
-            doors.clone(),
-            clock.clone(),
-            &tasks,
-        );
-        let membership = Membership::start(
-            Default::default(),
-            member.clone(),
-            founders.clone(),
-            transport.clone(),
-            hybrid.clone(),
-            &tasks,
-        );
-        let ephemeral = Ephemeral::start(
-            Default::default(),
-            membership.clone(),
-            transport.clone(),
-            hybrid.clone(),
-            Arc::new(changes.clone()),
-            &tasks,
-        );
-        let config = muster_persistent::Config {
-            data_dir: PathBuf::from(format!("/tmp/muster-sim-{}/{}", std::process::id(), doors.run.member)),
-            checkpoint_every: Duration::from_secs(1),
-            sled_cache_bytes: 1 << 20,
-        };
-        let (persistent, machine) = Persistent::open(config, hybrid, Arc::new(changes.clone()), &tasks)
-            .context("opening the replicated state")?;
-        let config = muster_consensus::Config::new(PathBuf::from("/raft"), member, founders);
-        let consensus = Consensus::start_on(
-            Arc::new(disk),
-            config,
+        let world = World {
+            disk: Arc::new(disk.clone()),
+            tables: Arc::new(disk),
             transport,
-            machine.clone(),
-            clock.clone(),
-            &tasks,
-        )
-        .await?;
-        persistent.attach(consensus.clone());
-        let naming = Naming::start(
-            changes,
-            muster_naming::Parts {
-                ephemeral: ephemeral.clone(),
-                persistent: persistent.clone(),
-                membership: membership.clone(),
-                consensus: consensus.clone(),
-                push: push.clone(),
-            },
-            &tasks,
-        );
-        doors.join(naming.clone(), clock.clone(), &tasks);
-        let opening = (ephemeral.clone(), persistent.clone(), membership.clone(), push.clone());
+            clock: clock.clone(),
+            sink: doors.clone(),
+            tasks: tasks.clone(),
+        };
+        let core = Core::start(&settings, world).await?;
+        doors.join(core.naming.clone(), clock, &tasks);
+        let opening = core.clone();
+        let leader_wait = Duration::from_millis(settings.leader_wait_ms);
         tasks.spawn("opening", TaskKind::Critical, async move {
-            let (ephemeral, persistent, membership, push) = opening;
-            let mut loading = ephemeral.loading();
-            while *loading.borrow_and_update() != Loading::Ready {
-                if loading.changed().await.is_err() {
-                    return;
-                }
-            }
-            while persistent
-                .read_barrier(clock.now() + Duration::from_millis(500))
-                .await
-                .is_err()
-            {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+            opening.loaded(leader_wait).await;
             doors.open();
-            membership.set_ready(true);
-            push.open();
+            opening.open();
         });
-        Ok(Parts {
-            naming,
-            membership,
-            ephemeral,
-            consensus,
-            persistent,
-            push,
-            machine,
-            tasks,
-        })
+        Ok(Parts { core, tasks })
     }
 }

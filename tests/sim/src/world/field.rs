@@ -76,7 +76,7 @@ impl Field {
     pub fn leader(&self) -> Option<usize> {
         self.nodes.iter().position(|node| {
             let parts = node.moves().and_then(|running| running.parts());
-            parts.is_some_and(|parts| parts.consensus.status().role == Role::Leader)
+            parts.is_some_and(|parts| parts.core.consensus.status().role == Role::Leader)
         })
     }
 

@@ -36,14 +36,47 @@ const FOUNDED_WITHIN_MS: u64 = 20_000;
 
 /// Something that arrives.
 enum Arrival {
-    Call { to: MemberId, call: u64, from: MemberId, route: Route, body: Bytes },
-    Answer { call: u64, result: Result<Bytes, Error> },
-    Request { to: MemberId, client: usize, id: RequestId, request: Request },
-    Reply { id: RequestId, reply: Reply },
-    Pushed { from: MemberId, client: usize, pushed: Box<PushedList> },
-    Ack { to: Run, token: u64, target: Target },
-    Detects { from: MemberId, client: usize, connection: ConnectionId },
-    Closes { from: MemberId, client: usize, connection: ConnectionId },
+    Call {
+        to: MemberId,
+        call: u64,
+        from: MemberId,
+        route: Route,
+        body: Bytes,
+    },
+    Answer {
+        call: u64,
+        result: Result<Bytes, Error>,
+    },
+    Request {
+        to: MemberId,
+        client: usize,
+        id: RequestId,
+        request: Request,
+    },
+    Reply {
+        id: RequestId,
+        reply: Reply,
+    },
+    Pushed {
+        from: MemberId,
+        client: usize,
+        pushed: Box<PushedList>,
+    },
+    Ack {
+        to: Run,
+        token: u64,
+        target: Target,
+    },
+    Detects {
+        from: MemberId,
+        client: usize,
+        connection: ConnectionId,
+    },
+    Closes {
+        from: MemberId,
+        client: usize,
+        connection: ConnectionId,
+    },
 }
 
 /// A call between members that has no answer yet.
@@ -348,7 +381,9 @@ impl World {
             } => self.arrive_request(to, client, id, request),
             Arrival::Reply { id, reply } => {
                 if let Some((client, from)) = self.requests.remove(&id) {
-                    self.field.trace.note("reply", &[id.0], || format!("{} from {from}: {reply:?}", id.0));
+                    self.field
+                        .trace
+                        .note("reply", &[id.0], || format!("{} from {from}: {reply:?}", id.0));
                     self.with_client(client, |client, hands| client.hear(id, reply, hands));
                 }
             }
@@ -362,7 +397,11 @@ impl World {
                     },
                     None => Target::Udp(([10, 8, 0, 1], crate::clients::subscriber_port(client)).into()),
                 };
-                let run = self.field.node(from).and_then(|node| node.running.as_ref()).map(|running| running.run);
+                let run = self
+                    .field
+                    .node(from)
+                    .and_then(|node| node.running.as_ref())
+                    .map(|running| running.run);
                 if let (true, Some(to)) = (acks, run) {
                     self.send_to_node(client, from, pushed.connection.is_none(), |_| Arrival::Ack {
                         to,
@@ -375,8 +414,8 @@ impl World {
                 let node = self.field.node(to.member);
                 if let Some(running) = node.and_then(Node::moves).filter(|running| running.run == to) {
                     running.within(|parts| match target {
-                        Target::Udp(from) => parts.push.acked(token, from),
-                        Target::Connection { id, .. } => parts.push.acked_by(token, id),
+                        Target::Udp(from) => parts.core.push.acked(token, from),
+                        Target::Connection { id, .. } => parts.core.push.acked_by(token, id),
                     });
                 }
             }
@@ -403,9 +442,11 @@ impl World {
     }
 
     fn arrive_call(&mut self, to: MemberId, call: u64, from: MemberId, route: Route, body: Bytes) {
-        self.field.trace.note("call", &[from.0, to.0, route as u64, call, hash_of(&body)], || {
-            format!("{from} -> {to} {route:?} #{call}, {} bytes", body.len())
-        });
+        self.field
+            .trace
+            .note("call", &[from.0, to.0, route as u64, call, hash_of(&body)], || {
+                format!("{from} -> {to} {route:?} #{call}, {} bytes", body.len())
+            });
         let Some(running) = self.field.node(to).and_then(Node::moves) else {
             // A machine that runs refuses for a process that does not; one that is off says nothing.
             if self.field.random.chance(500) {
@@ -509,7 +550,9 @@ impl World {
     }
 
     fn send_reply(&mut self, from: MemberId, id: RequestId, reply: Reply) {
-        let Some(&(client, _)) = self.requests.get(&id) else { return };
+        let Some(&(client, _)) = self.requests.get(&id) else {
+            return;
+        };
         if let Reply::Connected(connection) = &reply {
             self.connections.insert((from, *connection), client);
         }
@@ -521,7 +564,10 @@ impl World {
 
     fn send_answer(&mut self, from: MemberId, call: u64, result: Result<Bytes, Error>) {
         let Some(calling) = self.calls.get(&call) else { return };
-        let fate = self.field.links.fate(Place::Member(from), Place::Member(calling.caller));
+        let fate = self
+            .field
+            .links
+            .fate(Place::Member(from), Place::Member(calling.caller));
         if let Fate::Arrives { after_ms, .. } = fate {
             self.travelling
                 .send(self.field.now_ms + after_ms, Arrival::Answer { call, result });
@@ -533,7 +579,9 @@ impl World {
         let mut order: Vec<usize> = (0..self.field.nodes.len()).collect();
         self.order.shuffle(&mut order);
         for index in order {
-            let Some(running) = self.field.nodes[index].moves() else { continue };
+            let Some(running) = self.field.nodes[index].moves() else {
+                continue;
+            };
             let run = running.run;
             running.step();
             for posted in self.field.wire.take() {
@@ -608,7 +656,9 @@ impl World {
     }
 
     fn tell_client(&mut self, from: MemberId, connection: ConnectionId, arrival: impl Fn(MemberId, usize) -> Arrival) {
-        let Some(&client) = self.connections.get(&(from, connection)) else { return };
+        let Some(&client) = self.connections.get(&(from, connection)) else {
+            return;
+        };
         if let Fate::Arrives { after_ms, .. } = self.field.links.fate(Place::Member(from), Place::Client(client)) {
             self.travelling
                 .send(self.field.now_ms + after_ms, arrival(from, client));
@@ -616,7 +666,9 @@ impl World {
     }
 
     fn push(&mut self, run: Run, delivery: muster_push::Delivery) {
-        let Some(service) = self.plan.service_of(&delivery.key.service) else { return };
+        let Some(service) = self.plan.service_of(&delivery.key.service) else {
+            return;
+        };
         let list = list_of(service, &delivery.snapshot);
         let target = delivery.key.target;
         self.facts.take(
@@ -685,7 +737,13 @@ fn population(plan: &Plan, servers: &[MemberId], random: &mut Random) -> Vec<Box
     for number in 0..plan.beaters {
         let service = Service::Ephemeral((number % plan.ephemeral_services) as u16);
         let (stays, light) = (random.chance(350), random.chance(400));
-        clients.push(Box::new(Beater::new(clients.len(), service, server(random), stays, light)));
+        clients.push(Box::new(Beater::new(
+            clients.len(),
+            service,
+            server(random),
+            stays,
+            light,
+        )));
     }
     for number in 0..plan.connected {
         let service = Service::Ephemeral((number % plan.ephemeral_services) as u16);

@@ -52,7 +52,10 @@ pub struct Plan {
 pub const WORLDS: [(&str, &str); 8] = [
     ("calm", "no faults: clients come, go and move"),
     ("crash", "kills and losses of power: one, the leader, a majority, all"),
-    ("cuts", "isolations, one-way cuts, splits, slow and flaky links, clients cut off"),
+    (
+        "cuts",
+        "isolations, one-way cuts, splits, slow and flaky links, clients cut off",
+    ),
     ("pauses", "nodes that stand still, clocks that are wrong and jump"),
     ("members", "members added, removed and replaced, beside crashes"),
     ("disk", "full disks and failing syncs, beside losses of power"),
