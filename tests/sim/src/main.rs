@@ -10,11 +10,13 @@ use muster_sim::world::{Plan, World};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-const USAGE: &str = "muster-sim --seed N [--world NAME] [--trace] [--log]";
+const USAGE: &str = "muster-sim --seed N [--world NAME] [--short] [--trace] [--log]";
 
 struct Arguments {
     seed: u64,
     world: Option<String>,
+    /// Fewer faults and clients, and a shorter calm: for a test suite.
+    short: bool,
     trace: bool,
     /// The product's own log, too.
     log: bool,
@@ -25,6 +27,7 @@ fn arguments() -> anyhow::Result<Arguments> {
     let mut arguments = Arguments {
         seed: 0,
         world: None,
+        short: false,
         trace: false,
         log: false,
     };
@@ -33,6 +36,7 @@ fn arguments() -> anyhow::Result<Arguments> {
         match argument.as_str() {
             "--seed" => seed = Some(given.next().context(USAGE)?.parse().context("--seed wants a number")?),
             "--world" => arguments.world = Some(given.next().context(USAGE)?),
+            "--short" => arguments.short = true,
             "--trace" => arguments.trace = true,
             "--log" => arguments.log = true,
             other => bail!("no option {other:?}; {USAGE}"),
@@ -73,10 +77,13 @@ fn run() -> anyhow::Result<ExitCode> {
             .with_writer(std::io::stdout)
             .init();
     }
-    let Some(plan) = Plan::new(arguments.seed, arguments.world.as_deref()) else {
+    let Some(mut plan) = Plan::new(arguments.seed, arguments.world.as_deref()) else {
         let names: Vec<&str> = WORLDS.iter().map(|(name, _)| *name).collect();
         bail!("no such world; there are {}", names.join(", "));
     };
+    if arguments.short {
+        plan.shorten();
+    }
     let world = plan.world;
     let outcome = World::new(arguments.seed, plan, arguments.trace).run();
     if entropy::asked() == 0 {

@@ -11,7 +11,7 @@
 //! not heard of (a client that registers at one side of a cut and deregisters at the other): then the newest write holds, and
 //! the instance goes 35 s after its client's last beat, which `dead_are_gone` watches over.
 
-use super::{Invariant, Violation, listed};
+use super::{Invariant, Violation};
 use crate::facts::{Fact, Run};
 use crate::names::Key;
 use crate::world::World;
@@ -105,7 +105,7 @@ impl Invariant for DeregisteredStayGone {
             let Some(running) = origin.serves().filter(|running| running.run == order.at) else {
                 continue;
             };
-            if listed(running, *key).is_some() {
+            if world.listed(running.run, *key).is_some() {
                 return Err(violation(format!(
                     "{key} was deregistered at member {} at {} and is listed there",
                     order.at.member, order.ms
@@ -116,7 +116,7 @@ impl Invariant for DeregisteredStayGone {
                 let together = world.field.together_since(node, origin);
                 let must =
                     together.is_some_and(|since_ms| now_ms >= since_ms + TOGETHER_MS) && now_ms >= order.ms + TOLD_MS;
-                if !must || listed(running, *key).is_none() {
+                if !must || world.listed(running.run, *key).is_none() {
                     self.lingering.remove(&(running.run, *key));
                     continue;
                 }

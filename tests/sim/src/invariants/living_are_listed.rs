@@ -12,7 +12,7 @@
 //!   for 1.5 s: a release that overtook the newer claim is taken back by who holds it (that is what a blip is allowed for,
 //!   and only here).
 
-use super::{Invariant, Violation, listed};
+use super::{Invariant, Violation};
 use crate::facts::{Claim, Run};
 use crate::names::Key;
 use crate::world::{Node, World};
@@ -65,7 +65,7 @@ impl Invariant for LivingAreListed {
                     continue;
                 }
                 let own = life.claims.get(&running.run).filter(|claim| holds(claim, now_ms, 0));
-                let seen = listed(running, *key);
+                let seen = world.listed(running.run, *key);
                 if let Some(claim) = own
                     && seen != Some(true)
                 {

@@ -14,8 +14,7 @@ mod same_order;
 mod stores_converge;
 mod subscribers_converge;
 
-use crate::names::Key;
-use crate::world::{Running, World};
+use crate::world::World;
 
 /// A promise that was not kept.
 #[derive(Clone, Debug)]
@@ -30,7 +29,7 @@ pub trait Invariant {
         Ok(())
     }
 
-    /// Every 20 ms.
+    /// Every 40 ms.
     fn look(&mut self, _world: &World) -> Result<(), Violation> {
         Ok(())
     }
@@ -53,16 +52,4 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(opened_show_all::OpenedShowAll::default()),
         Box::new(ready_again::ReadyAgain::default()),
     ]
-}
-
-/// Whether a node lists an instance to its clients, and as healthy.
-fn listed(running: &Running, key: Key) -> Option<bool> {
-    let listed = running.within(|parts| {
-        let snapshot = parts.core.naming.snapshot(&key.service.key());
-        let instances = snapshot.instances.iter();
-        let mut found =
-            instances.filter(|instance| instance.key.port == key.port && instance.kind == key.service.kind());
-        found.next().map(|instance| instance.healthy)
-    });
-    listed.flatten()
 }

@@ -9,7 +9,7 @@
 //! - its replicated state is not older than what was acknowledged before it was started, if it was together with a majority
 //!   all the time: the read barrier of the start.
 
-use super::{Invariant, Violation, listed};
+use super::{Invariant, Violation};
 use crate::facts::{Outcome, Run};
 use crate::names::Key;
 use crate::network::Place;
@@ -43,7 +43,7 @@ impl OpenedShowAll {
         for node in &world.field.nodes {
             let Some(running) = node.serves() else { continue };
             for (key, life) in &world.facts.lives {
-                if life.lives() && listed(running, *key) == Some(true) {
+                if life.lives() && world.listed(running.run, *key) == Some(true) {
                     self.since.entry((running.run, *key)).or_insert(now_ms);
                 } else {
                     self.since.remove(&(running.run, *key));
@@ -93,7 +93,7 @@ impl Invariant for OpenedShowAll {
                         .get(&(other_running.run, *key))
                         .is_some_and(|since| now_ms >= since + SETTLED_MS);
                     let begun = life.begun_ms.is_some_and(|begun_ms| now_ms >= begun_ms + SETTLED_MS);
-                    if settled && begun && listed(running, *key).is_none() {
+                    if settled && begun && world.listed(running.run, *key).is_none() {
                         return Err(Violation {
                             promise: "G7 a list never shrinks from ignorance",
                             what: format!(

@@ -41,7 +41,8 @@ impl Invariant for ReadyAgain {
         let Some(calm_ms) = world.calm_ms else { return Ok(()) };
         for (key, operations) in &world.facts.operations {
             for operation in operations {
-                let late = operation.called_ms >= calm_ms + WRITES_WITHIN_MS;
+                let belongs = world.field.node(operation.at).is_some_and(|node| node.belongs);
+                let late = belongs && operation.called_ms >= calm_ms + WRITES_WITHIN_MS;
                 let given_up = matches!(operation.outcome, Outcome::Refused)
                     || (operation.outcome == Outcome::Unknown && operation.called_ms + 9_000 < world.now_ms());
                 if late && given_up {

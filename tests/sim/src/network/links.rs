@@ -106,12 +106,12 @@ impl Links {
         }
     }
 
-    /// Mostly a millisecond or two; one in fifty is late, so that things overtake each other.
+    /// Mostly two milliseconds or three; one in fifty is late, so that things overtake each other.
     fn delay_ms(&mut self, link: Link) -> u64 {
         let usual = if self.random.one_in(50) {
-            self.random.between(3, 40)
+            self.random.between(4, 40)
         } else {
-            self.random.between(1, 2)
+            self.random.between(2, 3)
         };
         match link.slow_ms {
             0 => usual,

@@ -1,7 +1,7 @@
 //! The world: time, the order of all things, and who is in it.
 //!
-//! A turn is a millisecond: the nemesis acts, what has arrived is handed over, clients act, every node that moves is run
-//! for a millisecond of its own time in an order that the seed draws, and what nodes posted is sent on its way.
+//! A turn is two milliseconds: the nemesis acts, what has arrived is handed over, clients act, every node that moves is run
+//! for as long in its own time in an order that the seed draws, and what nodes posted is sent on its way.
 
 mod assembly;
 mod field;
@@ -17,7 +17,7 @@ use crate::clients::{Beater, Client, Connected, Hands, Operator, PushedList, Sub
 use crate::doors::list_of;
 use crate::facts::{Fact, Facts, Run};
 use crate::invariants::{Invariant, Violation, all};
-use crate::names::Service;
+use crate::names::{Key, Service};
 use crate::nemesis::Nemesis;
 use crate::network::{Answer, Fate, Links, Place, Posted, Travelling, Wire};
 use crate::random::Random;
@@ -29,8 +29,12 @@ use muster_push::Target;
 use muster_transport::{Error, HandlerError, Route};
 use std::collections::BTreeMap;
 
+/// How far time moves at a turn: not more than the shortest way over the network takes.
+const TURN_MS: u64 = 2;
 /// How often the invariants look.
-const LOOK_EVERY_MS: u64 = 20;
+const LOOK_EVERY_MS: u64 = 40;
+/// The members' transport gives a connection up that is silent for 1 s and then 1.5 s more: calls on it have no answer.
+const BROKEN_AFTER_MS: u64 = 2_500;
 /// Nodes must answer within this after the start of the world.
 const FOUNDED_WITHIN_MS: u64 = 20_000;
 
@@ -84,6 +88,7 @@ struct Calling {
     caller: MemberId,
     callee: MemberId,
     answer: Answer,
+    made_ms: u64,
     gone_ms: u64,
 }
 
@@ -116,6 +121,8 @@ pub struct World {
     /// What arrived at a node that stands still.
     waiting: BTreeMap<MemberId, Vec<Arrival>>,
     nemesis: Nemesis,
+    /// What the nodes that answer list, as of this look.
+    listings: BTreeMap<Run, BTreeMap<Key, bool>>,
     order: Random,
     datagrams: Random,
     /// When the faults ended.
@@ -171,6 +178,7 @@ impl World {
             connections: BTreeMap::new(),
             streams: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            listings: BTreeMap::new(),
             order: Random::new(seed, "order"),
             datagrams: Random::new(seed, "datagrams"),
             calm_ms: None,
@@ -266,7 +274,7 @@ impl World {
     }
 
     fn turn(&mut self, invariants: &mut [Box<dyn Invariant>], faults: bool) -> Vec<Violation> {
-        self.field.now_ms += 1;
+        self.field.now_ms += TURN_MS;
         let now_ms = self.field.now_ms;
         self.field.trace.at(now_ms);
         if faults {
@@ -284,6 +292,7 @@ impl World {
         self.facts.fresh.clear();
         if now_ms.is_multiple_of(LOOK_EVERY_MS) {
             violations.extend(self.open());
+            self.list();
             let looks = invariants.iter_mut();
             violations.extend(looks.filter_map(|invariant| invariant.look(self).err()));
         }
@@ -583,7 +592,7 @@ impl World {
                 continue;
             };
             let run = running.run;
-            running.step();
+            running.step(TURN_MS);
             for posted in self.field.wire.take() {
                 self.posted(run, posted);
             }
@@ -607,6 +616,7 @@ impl World {
                     caller: from,
                     callee: to,
                     answer,
+                    made_ms: now_ms,
                     gone_ms: now_ms + within.as_millis() as u64 + 10,
                 };
                 self.calls.insert(call, calling);
@@ -715,18 +725,56 @@ impl World {
         }
     }
 
-    /// Forgets what nobody waits for any more.
+    /// Reads what every node that answers lists.
+    fn list(&mut self) {
+        self.listings.clear();
+        for running in self.field.nodes.iter().filter_map(Node::serves) {
+            let mut listing = BTreeMap::new();
+            for service in self.plan.services() {
+                let list = running.within(|parts| list_of(service, &parts.core.naming.snapshot(&service.key())));
+                for (port, healthy, _) in list.into_iter().flat_map(|list| list.instances) {
+                    listing.insert(Key { service, port }, healthy);
+                }
+            }
+            self.listings.insert(running.run, listing);
+        }
+    }
+
+    /// Whether a node that answers lists an instance to its clients, and as healthy.
+    pub fn listed(&self, run: Run, key: Key) -> Option<bool> {
+        self.listings.get(&run)?.get(&key).copied()
+    }
+
+    /// Ends calls whose connection is broken: by a link that is bad or was, or by an end that stopped or stands still.
     fn expire(&mut self) {
         let now_ms = self.field.now_ms;
-        if !now_ms.is_multiple_of(500) {
+        if !now_ms.is_multiple_of(100) {
             return;
         }
         self.calls.retain(|_, calling| calling.gone_ms > now_ms);
-    }
-
-    /// The connections between members that a crash breaks: half of the callers hear of it at once.
-    pub fn calls_under_way(&self, to: MemberId) -> usize {
-        self.calls.values().filter(|calling| calling.callee == to).count()
+        let field = &self.field;
+        let broken = |calling: &Calling| {
+            let ends = (Place::Member(calling.caller), Place::Member(calling.callee));
+            let sound = field.links.sound_since(ends.0, ends.1);
+            let stopped = field
+                .node(calling.callee)
+                .is_none_or(|node| node.moves().is_none() || node.changed_ms > calling.made_ms);
+            stopped || sound.is_none_or(|since_ms| since_ms > calling.made_ms)
+        };
+        let due = |calling: &Calling| now_ms >= calling.made_ms + BROKEN_AFTER_MS && broken(calling);
+        let ended: Vec<(u64, MemberId)> = self
+            .calls
+            .iter()
+            .filter(|(_, calling)| due(calling))
+            .map(|(call, calling)| (*call, calling.callee))
+            .collect();
+        for (call, member) in ended {
+            let result = Err(Error::NoAnswer {
+                member,
+                reason: "the connection broke".into(),
+            });
+            self.arrive(Arrival::Answer { call, result });
+        }
     }
 }
 

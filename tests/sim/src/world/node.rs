@@ -133,6 +133,7 @@ impl Node {
         self.running = None;
         self.paused_ms = None;
         self.changed_ms = now_ms;
+        self.disk.kill_process();
     }
 
     /// The machine loses its power: what was not synced survives or not.
@@ -155,10 +156,10 @@ impl Node {
 }
 
 impl Running {
-    /// Lets a millisecond pass on this node.
-    pub fn step(&self) {
+    /// Lets time pass on this node.
+    pub fn step(&self, ms: u64) {
         self.runtime
-            .block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
+            .block_on(async { tokio::time::sleep(Duration::from_millis(ms)).await });
     }
 
     /// Lets the time pass that it stood still for, at once.

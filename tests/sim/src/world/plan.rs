@@ -169,6 +169,21 @@ impl Plan {
         Some(plan)
     }
 
+    /// Half the clients, and a third of the time.
+    pub fn shorten(&mut self) {
+        self.members = 3;
+        self.faults_ms = 20_000;
+        self.calm_ms = 26_000;
+        self.pause_ms_max = 4_000;
+        self.lasts_ms_max = 8_000;
+        (self.beaters, self.connected, self.subscribers, self.writers) = (3, 2, 2, 3);
+    }
+
+    pub fn services(&self) -> impl Iterator<Item = Service> {
+        let ephemeral = (0..self.ephemeral_services as u16).map(Service::Ephemeral);
+        ephemeral.chain((0..self.persistent_services as u16).map(Service::Persistent))
+    }
+
     /// Which of the simulation's services has this key.
     pub fn service_of(&self, key: &ServiceKey) -> Option<Service> {
         let (kind, number) = key.name().as_str().split_at_checked(1)?;
