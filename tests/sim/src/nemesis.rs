@@ -3,7 +3,7 @@
 use crate::clients::Change;
 use crate::network::Link;
 use crate::random::Random;
-use crate::world::{Field, Plan, Worlds};
+use crate::world::{Field, Plan, Weights};
 use muster_model::MemberId;
 use std::collections::BTreeSet;
 
@@ -59,7 +59,7 @@ pub struct Nemesis {
 
 impl Nemesis {
     pub fn new(plan: &Plan, random: Random) -> Self {
-        let Worlds {
+        let Weights {
             kill_one,
             power_off_one,
             power_off_leader,

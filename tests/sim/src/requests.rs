@@ -53,6 +53,19 @@ pub enum Request {
 }
 
 impl Request {
+    /// Goes over a connection, on which nothing overtakes another.
+    pub fn is_streamed(&self) -> bool {
+        matches!(
+            self,
+            Request::HealthCheck(_)
+                | Request::Publish { .. }
+                | Request::Withdraw { .. }
+                | Request::Watch { .. }
+                | Request::Close(_)
+                | Request::Alive(_)
+        )
+    }
+
     pub fn name(&self) -> &'static str {
         match self {
             Request::Register(..) => "register",

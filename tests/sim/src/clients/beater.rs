@@ -96,6 +96,15 @@ impl Beater {
         match over {
             Over::Silent => self.rest(hands),
             Over::Deregisters => {
+                if hands.random.chance(500) {
+                    // The thread that beats does not know yet.
+                    let late_ms = hands.random.between(0, 3_000);
+                    let beat = Request::Beat {
+                        key: self.key,
+                        full: (!self.light).then_some(self.value),
+                    };
+                    hands.send_late(self.server, beat, late_ms);
+                }
                 self.stage = Stage::Deregistering { tries: 0 };
                 self.ask(hands);
             }

@@ -30,8 +30,8 @@ pub struct Hands<'a> {
     pub facts: &'a mut Facts,
     /// The addresses it was configured with.
     pub servers: &'a [MemberId],
-    /// Requests it sends, in order.
-    pub sent: &'a mut Vec<(RequestId, MemberId, Request)>,
+    /// Requests it sends, in order, each with the time by which it is held up on its way.
+    pub sent: &'a mut Vec<(RequestId, MemberId, Request, u64)>,
     pub next_request: &'a mut u64,
     /// The faults are over: nobody begins or ends anything any more, but what lives goes on.
     pub calm: bool,
@@ -39,9 +39,14 @@ pub struct Hands<'a> {
 
 impl Hands<'_> {
     pub fn send(&mut self, to: MemberId, request: Request) -> RequestId {
+        self.send_late(to, request, 0)
+    }
+
+    /// As [`Hands::send`], of a request that is under way for longer: another thread of the client sent it.
+    pub fn send_late(&mut self, to: MemberId, request: Request, late_ms: u64) -> RequestId {
         *self.next_request += 1;
         let id = RequestId(*self.next_request);
-        self.sent.push((id, to, request));
+        self.sent.push((id, to, request, late_ms));
         id
     }
 

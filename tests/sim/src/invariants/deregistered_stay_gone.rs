@@ -1,7 +1,7 @@
 //! G6: "A deregistered instance is not brought back by a beat in flight."
 //!
-//! - At the node that carried the deregistration out, a beat that comes within 0.9 s lists nothing (the product swallows
-//!   for a second; a full beat that comes later is a registration, and cannot be told from one).
+//! - At the node that carried the deregistration out, a beat that comes within 5.8 s lists nothing (the product swallows
+//!   for one beat interval and a second; a full beat that comes later is a registration, and cannot be told from one).
 //! - That node lists the instance no more, from the deregistration on and as long as it runs, unless somebody has taken a
 //!   registration or a beat of it since, anywhere.
 //! - So does every node that has been together with it for ten seconds, from 1.5 s on.
@@ -17,7 +17,7 @@ use crate::names::Key;
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 
-const SWALLOWED_MS: u64 = 900;
+const SWALLOWED_MS: u64 = 5_800;
 const TOGETHER_MS: u64 = 10_000;
 const TOLD_MS: u64 = 1_500;
 

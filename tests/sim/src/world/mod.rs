@@ -11,7 +11,7 @@ pub mod plan;
 pub use assembly::Parts;
 pub use field::Field;
 pub use node::{Node, Running};
-pub use plan::{Plan, Worlds};
+pub use plan::{Plan, Weights};
 
 use crate::clients::{Beater, Client, Connected, Hands, Operator, PushedList, Subscriber, Writer};
 use crate::doors::list_of;
@@ -411,12 +411,16 @@ impl World {
                     .node(from)
                     .and_then(|node| node.running.as_ref())
                     .map(|running| running.run);
-                if let (true, Some(to)) = (acks, run) {
-                    self.send_to_node(client, from, pushed.connection.is_none(), |_| Arrival::Ack {
-                        to,
-                        token: pushed.token,
-                        target,
-                    });
+                let lost_per_mille = match pushed.connection {
+                    Some(_) => 0,
+                    None => self.plan.datagrams_lost_per_mille,
+                };
+                if let (true, Some(to)) = (acks, run)
+                    && !self.datagrams.chance(lost_per_mille)
+                    && let Some(at_ms) = self.arrival_ms(client, from)
+                {
+                    let token = pushed.token;
+                    self.travelling.send(at_ms, Arrival::Ack { to, token, target });
                 }
             }
             Arrival::Ack { to, token, target } => {
@@ -436,7 +440,7 @@ impl World {
                 if self.clients[client].asked(from, connection) {
                     let id = self.next_request();
                     let request = Request::Alive(connection);
-                    self.send_request(client, id, from, request);
+                    self.send_request(client, id, from, request, 0);
                 }
             }
             Arrival::Closes {
@@ -523,8 +527,8 @@ impl World {
             true => call(&mut self.operator, &mut hands),
             false => call(&mut *self.clients[index], &mut hands),
         }
-        for (id, to, request) in sent {
-            self.send_request(index, id, to, request);
+        for (id, to, request, late_ms) in sent {
+            self.send_request(index, id, to, request, late_ms);
         }
     }
 
@@ -533,29 +537,34 @@ impl World {
         RequestId(self.requests_made)
     }
 
-    fn send_request(&mut self, client: usize, id: RequestId, to: MemberId, request: Request) {
+    fn send_request(&mut self, client: usize, id: RequestId, to: MemberId, request: Request, late_ms: u64) {
         self.requests.insert(id, (client, to));
-        self.send_to_node(client, to, false, |_| Arrival::Request {
-            to,
-            client,
-            id,
-            request,
-        });
-    }
-
-    fn send_to_node(&mut self, client: usize, to: MemberId, datagram: bool, arrival: impl FnOnce(u64) -> Arrival) {
-        if datagram && self.datagrams.chance(self.plan.datagrams_lost_per_mille) {
+        let Some(mut at_ms) = self.arrival_ms(client, to) else {
             return;
-        }
-        let fate = self.field.links.fate(Place::Client(client), Place::Member(to));
-        let Fate::Arrives { after_ms, .. } = fate else { return };
-        let mut at_ms = self.field.now_ms + after_ms;
-        if !datagram {
+        };
+        at_ms += late_ms;
+        if request.is_streamed() {
             let last = self.streams.entry((client, to)).or_default();
             at_ms = at_ms.max(*last);
             *last = at_ms;
         }
-        self.travelling.send(at_ms, arrival(at_ms));
+        self.travelling.send(
+            at_ms,
+            Arrival::Request {
+                to,
+                client,
+                id,
+                request,
+            },
+        );
+    }
+
+    /// When something that a client sends now arrives, if it does.
+    fn arrival_ms(&mut self, client: usize, to: MemberId) -> Option<u64> {
+        match self.field.links.fate(Place::Client(client), Place::Member(to)) {
+            Fate::Arrives { after_ms, .. } => Some(self.field.now_ms + after_ms),
+            Fate::Lost => None,
+        }
     }
 
     fn send_reply(&mut self, from: MemberId, id: RequestId, reply: Reply) {

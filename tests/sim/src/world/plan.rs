@@ -6,7 +6,7 @@ use muster_model::ServiceKey;
 
 /// Weights of the faults, against each other; nought is never.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Worlds {
+pub struct Weights {
     pub kill_one: u64,
     pub power_off_one: u64,
     pub power_off_leader: u64,
@@ -31,7 +31,7 @@ pub struct Plan {
     pub members: u64,
     /// Nodes that belong to no group in the beginning.
     pub spares: u64,
-    pub faults: Worlds,
+    pub faults: Weights,
     /// Between two faults, at most.
     pub pause_ms_max: u64,
     /// How long one lasts, at most.
@@ -74,7 +74,7 @@ impl Plan {
             world: name,
             members: if random.chance(300) { 5 } else { 3 },
             spares: 0,
-            faults: Worlds::default(),
+            faults: Weights::default(),
             pause_ms_max: 9_000,
             lasts_ms_max: 20_000,
             faults_ms: 80_000,
@@ -88,70 +88,70 @@ impl Plan {
             subscribers: 4,
             writers: 5,
         };
-        let crashes = Worlds {
+        let crashes = Weights {
             kill_one: 3,
             power_off_one: 3,
             power_off_leader: 3,
             power_off_majority: 2,
             power_off_all: 2,
-            ..Worlds::default()
+            ..Weights::default()
         };
-        let cuts = Worlds {
+        let cuts = Weights {
             isolate: 3,
             cut_one_way: 3,
             split: 3,
             slow: 1,
             flaky: 2,
             cut_clients: 2,
-            ..Worlds::default()
+            ..Weights::default()
         };
         plan.faults = match name {
             "calm" => {
                 plan.faults_ms = 40_000;
-                Worlds::default()
+                Weights::default()
             }
             "crash" => crashes,
             "cuts" => cuts,
             "pauses" => {
                 plan.skew_ms_max = 5_000;
-                Worlds {
+                Weights {
                     pause: 4,
                     clock: 3,
                     kill_one: 1,
-                    ..Worlds::default()
+                    ..Weights::default()
                 }
             }
             "members" => {
                 plan.spares = 2;
-                Worlds {
+                Weights {
                     members: 5,
                     power_off_one: 2,
                     power_off_leader: 1,
-                    ..Worlds::default()
+                    ..Weights::default()
                 }
             }
-            "disk" => Worlds {
+            "disk" => Weights {
                 disk: 4,
                 power_off_one: 2,
                 power_off_all: 1,
-                ..Worlds::default()
+                ..Weights::default()
             },
             "loss" => {
                 plan.pause_ms_max = 70_000;
                 plan.lasts_ms_max = 60_000;
                 plan.faults_ms = 110_000;
-                Worlds {
+                Weights {
                     power_off_one: 2,
                     kill_one: 1,
                     isolate: 1,
                     pause: 1,
-                    ..Worlds::default()
+                    ..Weights::default()
                 }
             }
             _ => {
                 plan.spares = 1;
                 plan.pause_ms_max = 5_000;
-                Worlds {
+                Weights {
                     pause: 3,
                     clock: 2,
                     members: 1,
