@@ -248,5 +248,8 @@ fn checkpoint() -> Vec<u8> {
 fn log_records() -> Vec<Vec<u8>> {
     let records = b"\x01\0\x03\x01\x01\x01\x02\x01\x01\0\x02\x01\x01\x01\x04\x01\0\x05\x01\x01\0\x06\x01\x01\x01";
     let segment = [&[0], &records[..]].concat();
-    vec![joined(&[segment.clone()]), joined(&[segment.clone(), segment])]
+    vec![
+        joined(std::slice::from_ref(&segment)),
+        joined(&[segment.clone(), segment]),
+    ]
 }

@@ -4,7 +4,7 @@
 use crate::addresses::AddressBook;
 use crate::settings::Settings;
 use anyhow::Context;
-use muster_consensus::{Consensus, Role};
+use muster_consensus::{Consensus, Role, StateMachine};
 use muster_ephemeral::{Ephemeral, Loading};
 use muster_membership::Membership;
 use muster_model::{Member, MemberId};
@@ -43,6 +43,8 @@ pub struct Core {
     pub ephemeral: Ephemeral,
     pub persistent: Persistent,
     pub consensus: Consensus,
+    /// The replicated state as consensus sees it: how far it is.
+    pub machine: Arc<dyn StateMachine>,
     /// The front door, for what calls it: the dialects, or a simulation's clients.
     pub naming: Naming,
     clock: Clock,
@@ -95,7 +97,7 @@ impl Core {
         let opening = blocking(move || Persistent::open_on(tables, config, hybrid, sink, &machine_tasks));
         let (persistent, machine) = opening.await.context("opening the replicated state")??;
         let config = settings.consensus();
-        let consensus = Consensus::start_on(disk, config, transport, machine, clock.clone(), &tasks).await?;
+        let consensus = Consensus::start_on(disk, config, transport, machine.clone(), clock.clone(), &tasks).await?;
         persistent.attach(consensus.clone());
         follow_members(
             AddressBook::new(local, configured),
@@ -119,6 +121,7 @@ impl Core {
             ephemeral,
             persistent,
             consensus,
+            machine,
             naming,
             clock,
             tasks,

@@ -1,4 +1,8 @@
 //! Nodes that die, stand still, come back, come and go for good, under load, while every list is looked at.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "an operator's command is a process, and no simulation runs this"
+)]
 
 use anyhow::ensure;
 use muster_cluster::{Beating, Holders, Watch};

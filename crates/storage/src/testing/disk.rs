@@ -31,6 +31,8 @@ pub(super) struct State {
     syncs: u64,
     /// Power losses so far.
     losses: u64,
+    /// Processes on it that were killed so far.
+    kills: u64,
 }
 
 #[derive(Default)]
@@ -65,20 +67,29 @@ impl FaultyDisk {
                 random: Random::new(seed),
                 syncs: 0,
                 losses: 0,
+                kills: 0,
             })),
             None,
         )
     }
 
-    /// This disk until the power goes.
+    /// This disk until the power goes, or the process that runs on it is killed.
     pub fn mount(&self) -> Self {
-        Self(self.0.clone(), Some(self.0.lock().losses))
+        Self(self.0.clone(), Some(self.0.lock().lives()))
     }
 
     /// Power goes and comes back. Names and bytes that were not synced survive or not, at random: sector by sector, or in order
     /// up to some byte. Files that were open are written no more.
     pub fn lose_power(&self) {
         self.0.lock().lose_power();
+    }
+
+    /// The process that runs on this is killed: earlier mounts are refused everything, and nothing is lost, for the kernel has
+    /// what was written.
+    pub fn kill_process(&self) {
+        let mut state = self.0.lock();
+        state.kills += 1;
+        state.tables.values_mut().for_each(KeptTable::release);
     }
 
     /// `operations` more that change anything on the disk are carried out, and the power goes during the next: a write is torn
@@ -151,7 +162,7 @@ impl FaultyDisk {
     pub(super) fn live(&self) -> io::Result<MutexGuard<'_, State>> {
         let state = self.0.lock();
         match self.1 {
-            Some(mounted) if mounted != state.losses => Err(gone()),
+            Some(mounted) if mounted != state.lives() => Err(gone()),
             _ => Ok(state),
         }
     }
@@ -229,6 +240,11 @@ impl State {
         self.synced_names = survived;
         self.losses += 1;
         self.faults = Faults::default();
+    }
+
+    /// Lives of processes on it that are over.
+    fn lives(&self) -> u64 {
+        self.losses + self.kills
     }
 
     /// # Errors

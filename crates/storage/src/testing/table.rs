@@ -38,6 +38,11 @@ struct Sealed {
 }
 
 impl KeptTable {
+    /// Who had it open is gone.
+    pub(super) fn release(&mut self) {
+        self.open = false;
+    }
+
     /// Half the time nothing happens; else it is at an earlier seal, or damaged.
     pub(super) fn lose_power(&mut self, random: &mut Random) {
         self.open = false;
