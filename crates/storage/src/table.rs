@@ -18,6 +18,7 @@
 use sled::{Batch, Db};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -72,9 +73,30 @@ pub struct TableChanges {
 #[derive(Debug)]
 pub struct Table {
     dir: PathBuf,
-    db: Db,
+    db: Opened,
     generation: u32,
     _lock: File,
+}
+
+/// sled's handle, whose end is guarded too: it syncs once more, and panics where that fails (`Log::drop`).
+#[derive(Debug)]
+struct Opened(Option<Db>);
+
+impl Deref for Opened {
+    type Target = Db;
+
+    fn deref(&self) -> &Db {
+        self.0.as_ref().expect("it is taken out at the end alone")
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Err(panic) = quiet::catch(|| drop(self.0.take())) {
+            // Nothing counts as kept by it: every checkpoint has had its own sync.
+            tracing::warn!(reason = panic, "sled did not end well");
+        }
+    }
 }
 
 impl Table {
@@ -113,7 +135,7 @@ impl Table {
         let db = open_once_free(&config.dir, &options)?;
         let mut table = Self {
             dir: config.dir.clone(),
-            db,
+            db: Opened(Some(db)),
             generation: 0,
             _lock: lock,
         };

@@ -121,19 +121,19 @@ impl Rig {
 
     /// Starts the fourth node with an empty disk; it waits to be added.
     pub(crate) fn start_fourth(&mut self) -> anyhow::Result<()> {
-        if !self.disks.contains_key(&FOURTH) {
-            self.cluster.prepare(FOURTH)?;
-            let disk = on_a_disk(self.cluster.node_mut(FOURTH))?;
-            self.disks.insert(FOURTH, disk);
-        }
+        self.cluster.prepare(FOURTH)?;
+        let disk = on_a_disk(self.cluster.node_mut(FOURTH))?;
+        disk.empty()?;
+        self.disks.insert(FOURTH, disk);
         self.cluster.start_joining(FOURTH)
     }
 
-    /// Ends the fourth node and takes its disk away.
+    /// Ends the fourth node; its disk is not used again.
     pub(crate) async fn forget_fourth(&mut self) -> anyhow::Result<()> {
         self.kill(&[FOURTH]).await?;
-        self.disk(FOURTH).empty()?;
-        self.disk(FOURTH).tell(&Faults::default())
+        self.disk(FOURTH).tell(&Faults::default())?;
+        self.cluster.forget(FOURTH);
+        Ok(())
     }
 
     /// Asks node `at` to add or remove the fourth node; answers the status.

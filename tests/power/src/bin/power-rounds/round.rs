@@ -142,6 +142,7 @@ impl Life {
         tally.took("starting", begun.elapsed());
         let begun = Instant::now();
         if plan.kind == Kind::Membership {
+            check::logs(rig, tally)?;
             self.end_change(rig).await?;
         }
         for id in founders {
