@@ -172,7 +172,9 @@ pub(crate) async fn run(plan: &Plan, folder: &Path) -> anyhow::Result<Ended> {
 /// A search may take long; nothing else waits for it.
 async fn judge_apart(history: &History) -> anyhow::Result<Report> {
     let history = history.clone();
-    Ok(tokio::task::spawn_blocking(move || judge(&history)).await?)
+    #[allow(clippy::disallowed_methods, reason = "not the product")]
+    let judged = tokio::task::spawn_blocking(move || judge(&history)).await?;
+    Ok(judged)
 }
 
 /// Waits until what died is gone and all agree, and reads everything at every node.

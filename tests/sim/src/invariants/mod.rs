@@ -44,12 +44,12 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(same_order::SameOrder::default()),
         Box::new(linearizable::Linearizable::default()),
         Box::new(living_are_listed::LivingAreListed::default()),
-        Box::new(dead_are_gone::DeadAreGone::default()),
+        Box::new(dead_are_gone::DeadAreGone),
         Box::new(deregistered_stay_gone::DeregisteredStayGone::default()),
         Box::new(stores_converge::StoresConverge::default()),
         Box::new(never_older::NeverOlder::default()),
         Box::new(subscribers_converge::SubscribersConverge::default()),
         Box::new(opened_show_all::OpenedShowAll::default()),
-        Box::new(ready_again::ReadyAgain::default()),
+        Box::new(ready_again::ReadyAgain),
     ]
 }

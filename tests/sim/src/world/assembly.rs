@@ -9,7 +9,6 @@ use muster_server::core::{Core, World};
 use muster_server::settings::{Layers, Settings};
 use muster_storage::testing::FaultyDisk;
 use muster_transport::Transport;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,35 +65,33 @@ fn settings(member: &Member, founders: &[Member]) -> anyhow::Result<Settings> {
     Ok(layers.load()?)
 }
 
-pub(super) fn start(given: Given) -> impl Future<Output = anyhow::Result<Parts>> + Send + 'static {
-    async move {
-        let Given {
-            member,
-            founders,
-            disk,
-            clock,
-            transport,
-            doors,
-        } = given;
-        let settings = settings(&member, &founders).context("settings")?;
-        let tasks = Tasks::new(Shutdown::new());
-        let world = World {
-            disk: Arc::new(disk.clone()),
-            tables: Arc::new(disk),
-            transport,
-            clock: clock.clone(),
-            sink: doors.clone(),
-            tasks: tasks.clone(),
-        };
-        let core = Core::start(&settings, world).await?;
-        doors.join(core.naming.clone(), clock, &tasks);
-        let opening = core.clone();
-        let leader_wait = Duration::from_millis(settings.leader_wait_ms);
-        tasks.spawn("opening", TaskKind::Critical, async move {
-            opening.loaded(leader_wait).await;
-            doors.open();
-            opening.open();
-        });
-        Ok(Parts { core, tasks })
-    }
+pub(super) async fn start(given: Given) -> anyhow::Result<Parts> {
+    let Given {
+        member,
+        founders,
+        disk,
+        clock,
+        transport,
+        doors,
+    } = given;
+    let settings = settings(&member, &founders).context("settings")?;
+    let tasks = Tasks::new(Shutdown::new());
+    let world = World {
+        disk: Arc::new(disk.clone()),
+        tables: Arc::new(disk),
+        transport,
+        clock: clock.clone(),
+        sink: doors.clone(),
+        tasks: tasks.clone(),
+    };
+    let core = Core::start(&settings, world).await?;
+    doors.join(core.naming.clone(), clock, &tasks);
+    let opening = core.clone();
+    let leader_wait = Duration::from_millis(settings.leader_wait_ms);
+    tasks.spawn("opening", TaskKind::Critical, async move {
+        opening.loaded(leader_wait).await;
+        doors.open();
+        opening.open();
+    });
+    Ok(Parts { core, tasks })
 }
