@@ -86,7 +86,7 @@ pub(crate) fn reading(node: &Testbed) -> Reading {
         Seen {
             service: key,
             exists: snapshot.exists,
-            instances: snapshot.instances.iter().cloned().collect(),
+            instances: snapshot.instances.to_vec(),
             settings: snapshot.settings.clone(),
         }
     };
