@@ -104,10 +104,16 @@ impl Watched {
     }
 }
 
+/// What scenes look at. A node writes a thousand lines, of which an hour's samples would fill a gigabyte.
+fn is_kept(name: &str) -> bool {
+    !name.contains("_bucket{") || name.starts_with("muster_push_sent_age")
+}
+
 fn read_metrics(text: &str) -> BTreeMap<String, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let pairs = lines.filter_map(|line| line.rsplit_once(' '));
     pairs
+        .filter(|(name, _)| is_kept(name))
         .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
         .collect()
 }
@@ -156,6 +162,12 @@ impl Watch {
             });
         }
         Self { began, samples, tasks }
+    }
+
+    /// The newest of each node.
+    pub(crate) fn newest(&self) -> Vec<Sample> {
+        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        samples.values().filter_map(|samples| samples.last().cloned()).collect()
     }
 
     /// Since its start.
@@ -281,10 +293,23 @@ mod tests {
             metrics: read_metrics(text),
             ..Sample::default()
         };
-        let before = sample("d_bucket{via=\"udp\",le=\"1\"} 0\nd_bucket{via=\"udp\",le=\"+Inf\"} 0\n");
-        let after = sample("d_bucket{via=\"udp\",le=\"1\"} 99\nd_bucket{via=\"udp\",le=\"+Inf\"} 100\n");
-        assert_eq!(bucket_quantile(&before, &after, "d", "udp", 0.99), Some(1.0));
-        assert_eq!(bucket_quantile(&before, &after, "d", "udp", 1.0), Some(f64::INFINITY));
-        assert_eq!(bucket_quantile(&before, &after, "d", "stream", 0.5), None);
+        let before = sample(
+            "muster_push_sent_age_bucket{via=\"udp\",le=\"1\"} 0\nmuster_push_sent_age_bucket{via=\"udp\",le=\"+Inf\"} 0\n",
+        );
+        let after = sample(
+            "muster_push_sent_age_bucket{via=\"udp\",le=\"1\"} 99\nmuster_push_sent_age_bucket{via=\"udp\",le=\"+Inf\"} 100\n",
+        );
+        assert_eq!(
+            bucket_quantile(&before, &after, "muster_push_sent_age", "udp", 0.99),
+            Some(1.0)
+        );
+        assert_eq!(
+            bucket_quantile(&before, &after, "muster_push_sent_age", "udp", 1.0),
+            Some(f64::INFINITY)
+        );
+        assert_eq!(
+            bucket_quantile(&before, &after, "muster_push_sent_age", "stream", 0.5),
+            None
+        );
     }
 }

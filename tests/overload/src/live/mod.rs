@@ -11,6 +11,7 @@ use crate::http::{self, Answer, Connection};
 use crate::report::{Report, quantiles};
 use anyhow::Result;
 use hdrhistogram::Histogram;
+use muster_testkit::GrpcClient;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -38,10 +39,13 @@ pub(crate) struct Figures {
     pub(crate) pushed_grpc: Histogram<u64>,
     pub(crate) writes: Histogram<u64>,
     pub(crate) newcomers: Histogram<u64>,
+    pub(crate) newcomers_grpc: Histogram<u64>,
     pub(crate) beats_failed: usize,
     pub(crate) lists_failed: usize,
     pub(crate) writes_failed: usize,
     pub(crate) newcomers_failed: usize,
+    /// Each tries again.
+    pub(crate) newcomers_grpc_failed: usize,
     /// Lists that lacked a living publisher.
     pub(crate) short_lists: usize,
     /// Lists that called a living publisher unhealthy.
@@ -62,10 +66,12 @@ impl Default for Figures {
             pushed_grpc: empty(),
             writes: empty(),
             newcomers: empty(),
+            newcomers_grpc: empty(),
             beats_failed: 0,
             lists_failed: 0,
             writes_failed: 0,
             newcomers_failed: 0,
+            newcomers_grpc_failed: 0,
             short_lists: 0,
             unhealthy_lists: 0,
             grpc_reconnects: 0,
@@ -102,6 +108,7 @@ impl Live {
         tasks.spawn(poll(node, notes.clone()));
         tasks.spawn(write(node, notes.clone()));
         tasks.spawn(come_and_go(node, notes.clone()));
+        tasks.spawn(come_and_go_by_grpc(grpc, notes.clone()));
         Ok(Self { notes, _tasks: tasks })
     }
 
@@ -199,6 +206,20 @@ async fn come_and_go(node: SocketAddr, notes: Notes) {
     }
 }
 
+async fn come_and_go_by_grpc(grpc: SocketAddr, notes: Notes) {
+    let (grpc, mut ticks) = (grpc.to_string(), ticks(NEWCOMER_EVERY));
+    loop {
+        ticks.tick().await;
+        let began = Instant::now();
+        let connecting = tokio::time::timeout(ANSWER_WITHIN, GrpcClient::connect(&grpc));
+        let is_connected = matches!(connecting.await, Ok(Ok(_)));
+        notes.note(|figures| match is_connected {
+            true => figures.newcomers_grpc.saturating_record(micros(began)),
+            false => figures.newcomers_grpc_failed += 1,
+        });
+    }
+}
+
 impl Figures {
     /// Adds what was noticed at another time.
     pub(crate) fn add(&mut self, other: &Self) {
@@ -209,6 +230,7 @@ impl Figures {
             (&mut self.pushed_grpc, &other.pushed_grpc),
             (&mut self.writes, &other.writes),
             (&mut self.newcomers, &other.newcomers),
+            (&mut self.newcomers_grpc, &other.newcomers_grpc),
         ] {
             mine.add(others).expect("both have the same bounds");
         }
@@ -216,6 +238,7 @@ impl Figures {
         self.lists_failed += other.lists_failed;
         self.writes_failed += other.writes_failed;
         self.newcomers_failed += other.newcomers_failed;
+        self.newcomers_grpc_failed += other.newcomers_grpc_failed;
         self.short_lists += other.short_lists;
         self.unhealthy_lists += other.unhealthy_lists;
         self.grpc_reconnects += other.grpc_reconnects;
@@ -267,6 +290,7 @@ impl Figures {
             ("push by gRPC", &self.pushed_grpc),
             ("persistent write", &self.writes),
             ("newcomer", &self.newcomers),
+            ("newcomer by gRPC", &self.newcomers_grpc),
         ] {
             report.figure(format!("{name} {when}"), quantiles(micros));
         }

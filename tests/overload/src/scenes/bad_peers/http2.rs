@@ -185,11 +185,12 @@ impl Credit {
         true
     }
 
-    /// Waits for what the node says, and counts what it allows.
+    /// Waits for what the node says, and counts what it allows; the answers to its pings.
     ///
     /// # Errors
     /// It has closed the connection.
-    pub(super) async fn read(&mut self, from: &mut OwnedReadHalf) -> Result<()> {
+    pub(super) async fn read(&mut self, from: &mut OwnedReadHalf) -> Result<BytesMut> {
+        let mut pongs = BytesMut::new();
         ensure!(from.read_buf(&mut self.received).await? > 0, "closed");
         while self.received.len() >= HEAD_BYTES {
             let mut head = &self.received[..HEAD_BYTES];
@@ -206,10 +207,11 @@ impl Credit {
                     *self.each.entry(stream).or_insert(self.first) += i64::from(body.get_u32());
                 }
                 SETTINGS if flags & ACK == 0 => self.settings(body),
+                PING if flags & ACK == 0 => pongs.extend_from_slice(&frame(PING, ACK, 0, &body)),
                 _ => {}
             }
         }
-        Ok(())
+        Ok(pongs)
     }
 
     fn settings(&mut self, mut body: BytesMut) {

@@ -48,7 +48,7 @@ pub(crate) async fn run(ground: &Ground) -> Result<Report> {
     let length = Duration::from_secs(if ground.short { 12 } else { ground.minutes * 60 });
     // What is kept on purpose must be full by the middle; less than a minute the node does not take.
     let tombstones_ms = (length.as_millis() / 6).clamp(60_000, 600_000);
-    let cluster = start(
+    let mut cluster = start(
         3,
         &[
             // Often enough that the log loses old segments several times in an hour.
@@ -70,7 +70,10 @@ pub(crate) async fn run(ground: &Ground) -> Result<Report> {
     while tokio::time::Instant::now() < end {
         tokio::time::sleep_until((tokio::time::Instant::now() + SAY_EVERY).min(end)).await;
         say(&watch, &book);
-        ensure!(watch.samples().len() == watched.len(), "a node has ended");
+        for id in cluster.ids() {
+            let status = cluster.node_mut(id).exit_status()?;
+            ensure!(status.is_none(), "node {id} has ended: {status:?}");
+        }
         if let Some(ended) = workers.try_join_next() {
             ended??;
         }
@@ -95,9 +98,9 @@ pub(crate) async fn run(ground: &Ground) -> Result<Report> {
 
 /// One line, so that whoever waits for an hour sees it go on.
 fn say(watch: &Watch, book: &Book) {
-    let samples = watch.samples();
-    let newest = samples.values().filter_map(|samples| samples.last());
-    let nodes: Vec<_> = newest
+    let nodes: Vec<_> = watch
+        .newest()
+        .iter()
         .map(|sample| {
             format!(
                 "{} {} files {} threads {} disk",

@@ -16,6 +16,7 @@ use crate::watch::{Watch, Watched, column, highest, last, metric};
 use anyhow::{Context, Result, ensure};
 use arrivals::Arrivals;
 use bytes::Bytes;
+use muster_benches::usage::Usage;
 use muster_testkit::{Listed, SDK_OFFSET};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -69,11 +70,15 @@ pub(crate) async fn run(ground: &Ground) -> Result<Report> {
     let watch = Watch::start(&watched, Duration::from_millis(500));
     let load = Arc::new(Load::new(size.instances));
     load.register(node).await?;
+    let pids: Vec<u32> = cluster.node(leader).pid().into_iter().collect();
+    let usage = Usage::of(&pids)?;
     let served = capacity::served(node, &load.mixed, size.capacity).await?;
+    let calls = (served * size.capacity.as_secs_f64()) as u64;
+    let each = Usage::of(&pids)?.since(&usage).cpu_us_each(calls);
     let written = capacity::written(node, size.capacity).await?;
     report.figure(
         "capacity",
-        format!("{served:.0} calls/s, {written:.0} persistent writes/s"),
+        format!("{served:.0} calls/s at {each:.1} µs of CPU each, {written:.0} persistent writes/s"),
     );
 
     let live = Live::start(node, grpc).await?;
