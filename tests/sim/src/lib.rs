@@ -8,7 +8,7 @@
 //! - [`network`]: links and what is on its way over them;
 //! - [`doors`]: what HTTP, gRPC and UDP are to a real node;
 //! - [`clients`]: publishers, connections, subscribers, writers, an operator;
-//! - [`nemesis`], the faults;
+//! - [`nemesis`] brings the faults;
 //! - [`facts`] and [`invariants`]: what truly happened, and what must hold.
 //!
 //! `README.md` says how far this goes and what it has found.

@@ -159,7 +159,10 @@ mod tests {
         let (newcomer, ()) = tokio::join!(places.take(), leaving);
         // Timers are a millisecond coarse.
         let (waited, slack) = (began.elapsed(), Duration::from_millis(10));
-        assert!(waited + slack >= FIRST_REQUEST - SOON, "the first had its time, not {waited:?}");
+        assert!(
+            waited + slack >= FIRST_REQUEST - SOON,
+            "the first had its time, not {waited:?}"
+        );
         assert!(!must_go(&second).await && !must_go(&asker).await);
         newcomer.unwrap().asked();
     }

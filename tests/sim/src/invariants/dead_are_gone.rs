@@ -15,7 +15,6 @@ const GONE_AFTER_MS: u64 = 35_000;
 /// Looks are 40 ms apart.
 const SLACK_MS: u64 = 80;
 
-#[derive(Default)]
 pub(super) struct DeadAreGone;
 
 impl Invariant for DeadAreGone {
