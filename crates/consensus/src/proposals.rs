@@ -63,7 +63,15 @@ impl Packer {
     fn submit(&self, pack: Vec<Proposal>) -> BoxFuture<'static, ()> {
         // Asked again: who led when the wait began may not lead now.
         let leader = self.leading.leader();
-        let (commands, answers): (Vec<_>, Vec<_>) = pack
+        let now = self.clock.now();
+        // Whoever waited behind packs that a cut held up has been told by now that nobody knows: carried out here, hours later
+        // perhaps, it would undo what was done since.
+        let (timely, late): (Vec<_>, Vec<_>) = pack
+            .into_iter()
+            .partition(|proposal| proposal.deadline > now && !proposal.answer.is_closed());
+        let late = late.into_iter().map(|proposal| proposal.answer).collect();
+        tell(late, std::iter::repeat(Outcome::NothingDone(Nothing {})));
+        let (commands, answers): (Vec<_>, Vec<_>) = timely
             .into_iter()
             .map(|proposal| ((proposal.command, proposal.deadline), proposal.answer))
             .unzip();
@@ -75,6 +83,7 @@ impl Packer {
         let (raft, transport) = (self.raft.clone(), self.transport.clone());
         Box::pin(async move {
             match leader {
+                _ if commands.is_empty() => {}
                 None => tell(answers, std::iter::repeat(Outcome::NothingDone(Nothing {}))),
                 Some(leader) if leader == transport.local() => write(&raft, commands, answers).await,
                 Some(leader) => {

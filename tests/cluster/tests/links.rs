@@ -226,7 +226,7 @@ async fn a_leader_acknowledges_nothing_from_the_moment_it_is_cut_off() {
         let expected = [before.address(), elsewhere.address()].into();
         assert_eq!(
             listed, expected,
-            "node {node}: the new leader had not heard of the others"
+            "node {node}: nobody had heard of the others, and their callers have been answered long ago"
         );
     }
 }
