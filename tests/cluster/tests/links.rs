@@ -259,7 +259,13 @@ async fn a_node_that_finds_no_leader_opens_with_what_is_on_its_disk_and_says_so(
     assert!(took >= Duration::from_secs(10), "it did not wait for a leader");
     let (http, address) = (cluster.http(), cluster.address(late));
     let listed = cluster.v1(late).list("p").await.unwrap().all;
-    assert_eq!(listed, ports(1, 10).map(|spec| spec.address()).collect());
+    let known = |upto| {
+        ports(1, upto)
+            .map(|spec| spec.address())
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    // That the last one is committed may have reached it and not its disk, within the 20 ms that this waits for a write to go with.
+    assert!(listed == known(10) || listed == known(9), "{listed:?}");
     assert_eq!(cluster.v1(late).list("e").await.unwrap().all.len(), 1);
     let ready: Value = http.get(&address, "/health/ready", &[]).await.unwrap().json().unwrap();
     assert_eq!(
@@ -275,7 +281,7 @@ async fn a_node_that_finds_no_leader_opens_with_what_is_on_its_disk_and_says_so(
     assert!(strong.status == 503 && strong.body.contains("no_leader"), "{strong:?}");
     always(Duration::from_secs(2), "it keeps listing them", || async {
         let count = cluster.v1(late).list("p").await?.all.len();
-        ensure!(count == 10, "{count}");
+        ensure!(count == listed.len(), "{count}");
         Ok(())
     })
     .await
