@@ -2,25 +2,30 @@
 
 use anyhow::ensure;
 use muster_power::{Disk, Random};
-use muster_testkit::{Spec, cluster_prepared, eventually};
+use muster_testkit::{Cluster, Spec, cluster_prepared, eventually};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(15);
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_node_acknowledges_right_after_its_first_start_survives_a_loss_of_power() {
+/// A node, and the disk on which its data lies in `folder`.
+async fn alone(folder: &str) -> (Cluster, Disk) {
     let mut disks = Vec::new();
-    let mut cluster = cluster_prepared(1, &[], |node| {
+    let cluster = cluster_prepared(1, &[], |node| {
         let disk = Disk::new(node.data_dir.with_extension("root"))?;
-        // Made by the node itself, so that its name can be lost with all that is in it.
-        node.data_dir = disk.root().join("a/data");
+        node.data_dir = disk.root().join(folder);
         node.environment = disk.environment()?;
         disks.push(disk);
         Ok(())
     })
     .await
     .unwrap();
-    let disk = disks.pop().unwrap();
+    (cluster, disks.pop().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_acknowledges_right_after_its_first_start_survives_a_loss_of_power() {
+    // Made by the node itself, so that its name can be lost with all that is in it.
+    let (mut cluster, disk) = alone("a/data").await;
     for seed in 0..6 {
         let spec = Spec::persistent("kept", "10.0.0.1", seed + 1);
         eventually(SOON, "a write is acknowledged", || async {
@@ -48,17 +53,7 @@ async fn what_a_node_acknowledges_right_after_its_first_start_survives_a_loss_of
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_sync_fails_ends_and_has_acknowledged_nothing_that_is_not_kept() {
     use muster_power::Faults;
-    let mut disks = Vec::new();
-    let mut cluster = cluster_prepared(1, &[], |node| {
-        let disk = Disk::new(node.data_dir.with_extension("root"))?;
-        node.data_dir = disk.root().join("data");
-        node.environment = disk.environment()?;
-        disks.push(disk);
-        Ok(())
-    })
-    .await
-    .unwrap();
-    let disk = disks.pop().unwrap();
+    let (mut cluster, disk) = alone("data").await;
     let kept = Spec::persistent("kept", "10.0.0.1", 1);
     eventually(SOON, "a write is acknowledged", || async {
         cluster.v1(1).register(&kept).await?.ok().map(drop)

@@ -4,7 +4,7 @@
 
 mod http2;
 
-use super::{Ground, door, settle, start};
+use super::{Ground, door, hold_members_together, settle, start};
 use crate::dice::Dice;
 use crate::http;
 use crate::live::Live;
@@ -124,16 +124,7 @@ pub(crate) async fn run(ground: &Ground) -> Result<Report> {
         .filter(|id| !lives(&mut cluster, *id))
         .collect();
     report.hold("every node lives", ended.is_empty(), format!("ended: {ended:?}"));
-    let alive: Vec<_> = samples
-        .values()
-        .flat_map(|samples| metric(samples, "muster_members_alive"))
-        .collect();
-    let fewest = alive.iter().map(|point| point.1).fold(3.0, f64::min);
-    report.hold(
-        "the members stay together",
-        fewest == 3.0,
-        format!("{fewest} alive at the least"),
-    );
+    hold_members_together(&samples, &mut report);
     let resident = column(&samples[&1], |sample| sample.resident_kib);
     let terms = metric(&samples[&1], "muster_raft_term");
     report.figure("terms", format!("{}", last(&terms) - before.metric("muster_raft_term")));

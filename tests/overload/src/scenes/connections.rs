@@ -4,7 +4,7 @@
 //! Who is connected must not notice it, the other members neither. Newcomers are told what the door's rule is: HTTP has them
 //! wait, gRPC closes them at once.
 
-use super::{Ground, door, recovered, settle, start};
+use super::{Ground, door, hold_members_together, recovered, settle, start};
 use crate::flood::{Flood, HTTP_GREETING, HTTP2_GREETING};
 use crate::live::{Figures, Live};
 use crate::report::{Report, mib, quantiles};
@@ -119,16 +119,7 @@ pub(crate) async fn run(ground: &Ground) -> Result<Report> {
     all.hold_nothing_failed(&mut report);
     all.hold_pushed(&mut report);
     let samples = watch.stop().await;
-    let alive: Vec<_> = samples
-        .values()
-        .flat_map(|samples| metric(samples, "muster_members_alive"))
-        .collect();
-    let fewest = alive.iter().map(|point| point.1).fold(3.0, f64::min);
-    report.hold(
-        "the members stay together",
-        fewest == 3.0,
-        format!("{fewest} alive at the least"),
-    );
+    hold_members_together(&samples, &mut report);
     let led = cluster.leader(RECOVERED_WITHIN).await;
     report.hold("the cluster has a leader", led.is_ok(), said(&led));
     let resident = column(&samples[&1], |sample| sample.resident_kib);

@@ -10,6 +10,7 @@ mod ten_times;
 
 use crate::http::{self, Connection};
 use crate::report::Report;
+use crate::watch::{Samples, metric};
 use anyhow::{Context, Result, bail};
 use muster_testkit::{Cluster, Place, cluster_at, eventually, free_port};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -91,4 +92,17 @@ async fn recovered(node: SocketAddr, within: Duration) -> Result<Duration> {
     };
     eventually(within, "a newcomer is served", served).await?;
     Ok(began.elapsed())
+}
+
+/// Holds that each of the three members has counted three living ones all the time.
+fn hold_members_together(samples: &Samples, report: &mut Report) {
+    let alive = samples
+        .values()
+        .flat_map(|samples| metric(samples, "muster_members_alive"));
+    let fewest = alive.map(|point| point.1).fold(3.0, f64::min);
+    report.hold(
+        "the members stay together",
+        fewest == 3.0,
+        format!("{fewest} alive at the least"),
+    );
 }
