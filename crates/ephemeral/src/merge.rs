@@ -92,7 +92,9 @@ impl Store {
                     let claim = state.version;
                     return Merged::Refuted(self.release(&mut leaf, record.clone(), claim, now));
                 }
-                if self.knows_better(record, &current, &state, seen, now) {
+                if is_no_sign_of_life(record, &current, &state, seen)
+                    || self.knows_better(record, &current, &state, seen, now)
+                {
                     let again = State {
                         version: self.next_version(),
                         ..current
@@ -135,4 +137,11 @@ impl Store {
             Body::Listed(_) => newer.by_silence && record.lease.refutes(Due::Mark, basis, now),
         }
     }
+}
+
+/// Whether somebody has marked for its silence what he had not heard was removed after its last sign of life. Such a mark is
+/// newer than the removal, and yet no registration: the address stays gone.
+fn is_no_sign_of_life(record: &Record, current: &State, newer: &State, basis: Moment) -> bool {
+    let removed = matches!(current.body, Body::Gone(Gone::Deregistered | Gone::Expired));
+    removed && newer.by_silence && record.lease.seen().since_ms(basis) > 0
 }

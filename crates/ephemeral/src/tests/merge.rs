@@ -168,6 +168,38 @@ fn a_removal_that_a_repeated_registration_has_overtaken_is_refuted() {
     assert!(matches!(store.merge(removal, NOW), Merged::Refuted(_)));
 }
 
+fn marked(at: u64, seen: Moment) -> Incoming {
+    let mut incoming = listed(at, seen);
+    incoming.state.by_silence = true;
+    incoming
+}
+
+#[test]
+fn a_mark_for_silence_brings_nothing_back_that_was_removed_unheard_of() {
+    for how in [Gone::Deregistered, Gone::Expired] {
+        let store = store();
+        store.merge(listed(1, NOW.minus_ms(20_000)), NOW);
+        store.merge(gone(2, how, NOW.minus_ms(1_000)), NOW);
+        let mark = marked(3, NOW.minus_ms(16_000));
+        store.hybrid.observe(mark.state.version.stamp);
+        let Merged::Refuted(applied) = store.merge(mark.clone(), NOW) else {
+            panic!("taken");
+        };
+        assert!(applied.version > mark.state.version && !applied.visible);
+        assert!(store.instances(&service("a")).is_empty());
+    }
+}
+
+#[test]
+fn a_mark_for_silence_tells_of_a_registration_that_came_after_a_removal() {
+    let store = store();
+    store.merge(gone(1, Gone::Deregistered, NOW.minus_ms(20_000)), NOW);
+    assert!(matches!(
+        store.merge(marked(3, NOW.minus_ms(16_000)), NOW),
+        Merged::Taken(applied) if applied.visible
+    ));
+}
+
 fn released(at: u64, by: u64, claim: &State) -> Incoming {
     let mut incoming = gone(at, Gone::Released(Box::new(claim.version)), NOW);
     incoming.state.version.origin = MemberId(by);
