@@ -8,6 +8,7 @@ use crate::log_store::{LogStore, blocking, flushed};
 use crate::machine::StateMachine;
 use crate::network::Network;
 use crate::proposals::{self, Packer, Proposal};
+use crate::reached::Reached;
 use crate::state::State;
 use crate::status::{Role, Status};
 use crate::types::{Metrics, Raft};
@@ -40,6 +41,9 @@ const STATUS_EVERY: Duration = Duration::from_millis(200);
 const STATUS_QUIET_EVERY: Duration = Duration::from_millis(500);
 /// Least time between two looks at openraft's metrics.
 const STATUS_LOOK: Duration = Duration::from_millis(20);
+/// How long whoever has written waits for the member that he asked, once the leader has his write: a round trip, unless that
+/// member is slow or cut off.
+const SHOWN_HERE_WITHIN: Duration = Duration::from_millis(500);
 /// For handing leadership over at the end.
 const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
 
@@ -70,6 +74,7 @@ pub(crate) struct Inner {
     permits: Semaphore,
     /// Packs that others forwarded; as many commands as may wait here.
     forwarded: Semaphore,
+    reached: Reached,
     /// One change of the membership at a time, on the leader.
     pub(crate) changing: Semaphore,
     status: watch::Sender<Status>,
@@ -163,6 +168,7 @@ impl Consensus {
             ));
         }
         let state = State::new(machine, snapshots.clone()).map_err(unreadable)?;
+        let reached = state.reached();
         let network = Network {
             transport: transport.clone(),
             append_within: config.election_min,
@@ -196,6 +202,7 @@ impl Consensus {
             queue,
             permits: Semaphore::new(waiting_max),
             forwarded: Semaphore::new(waiting_max),
+            reached,
             changing: Semaphore::new(1),
             status,
             blank: Mutex::default(),
@@ -229,8 +236,9 @@ impl Consensus {
         Ok(Self { inner })
     }
 
-    /// Has `command` committed and applied; forwards it if another member leads. Returns when the leader has applied it, or
-    /// at `deadline`. Commands of one or many callers are committed together.
+    /// Has `command` committed and applied; forwards it if another member leads. Returns when the leader has applied it, and
+    /// this member too unless it lags by more than a moment, or at `deadline`. Commands of one or many callers are committed
+    /// together.
     ///
     /// # Errors
     /// [`ProposeError`]; only `OutcomeUnknown` leaves open whether the command takes effect.
@@ -361,6 +369,7 @@ impl Inner {
             let outcome = tokio::time::timeout_at(deadline.into(), answered).await;
             match outcome {
                 Ok(Ok(Outcome::Committed(committed))) => {
+                    self.show_here(committed.index, deadline).await;
                     return Ok(Committed {
                         index: committed.index,
                         response: committed.response,
@@ -381,6 +390,18 @@ impl Inner {
                 }
             }
             self.back_off(&mut back_off, started, deadline).await?;
+        }
+    }
+
+    /// Waits until this member has applied what the leader has, so that whoever reads here next finds his own write: for a
+    /// moment only, since the write is done whether this member hears of it or not.
+    async fn show_here(&self, index: u64, deadline: Instant) {
+        let until = deadline.min(self.clock.now() + SHOWN_HERE_WITHIN);
+        if tokio::time::timeout_at(until.into(), self.reached.wait(index))
+            .await
+            .is_err()
+        {
+            metrics::NOT_SHOWN_HERE.inc();
         }
     }
 

@@ -29,6 +29,7 @@ mod members;
 pub mod metrics;
 mod network;
 mod proposals;
+mod reached;
 mod serve;
 mod standing;
 mod state;

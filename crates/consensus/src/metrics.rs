@@ -68,6 +68,15 @@ pub static FORWARDED: LazyLock<IntCounter> = LazyLock::new(|| {
     .expect("a valid name")
 });
 
+/// Writes that were acknowledged before this member showed them.
+pub static NOT_SHOWN_HERE: LazyLock<IntCounter> = LazyLock::new(|| {
+    IntCounter::new(
+        "muster_raft_not_shown_here_total",
+        "Writes that were acknowledged before this member had applied them, because it was behind for too long.",
+    )
+    .expect("a valid name")
+});
+
 /// Adds this crate's metrics and the log's to `registry`.
 ///
 /// # Errors
@@ -78,5 +87,6 @@ pub fn register(registry: &Registry) -> prometheus::Result<()> {
     }
     registry.register(Box::new(PROPOSALS.clone()))?;
     registry.register(Box::new(FORWARDED.clone()))?;
+    registry.register(Box::new(NOT_SHOWN_HERE.clone()))?;
     muster_storage::metrics::register(registry)
 }

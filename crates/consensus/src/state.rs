@@ -2,6 +2,7 @@
 
 use crate::log_store::blocking;
 use crate::machine::{self, Applied, Frozen, LogPosition, StateMachine};
+use crate::reached::Reached;
 use crate::types::{Command, LogId, SnapshotMeta, StoredMembership, Types};
 use crate::wire;
 use bytes::Bytes;
@@ -22,6 +23,7 @@ pub(crate) struct State {
     snapshots: Arc<Snapshots>,
     /// The last membership that was applied.
     membership: StoredMembership,
+    reached: Reached,
 }
 
 impl State {
@@ -30,11 +32,17 @@ impl State {
             Some(applied) => wire::decode_membership(applied.note)?,
             None => StoredMembership::default(),
         };
+        let reached = Reached::at(machine.applied().map_or(0, |applied| applied.position.index));
         Ok(Self {
             machine,
             snapshots,
             membership,
+            reached,
         })
+    }
+
+    pub(crate) fn reached(&self) -> Reached {
+        self.reached.clone()
     }
 
     fn applied_at(&self, id: &LogId) -> Applied {
@@ -108,6 +116,7 @@ impl RaftStateMachine<Types> for State {
                     answers.len()
                 )));
             }
+            self.reached.advance(last.index);
             let mut answers = answers.into_iter();
             for (is_command, responder) in waiting {
                 let answer = if is_command { answers.next() } else { None };
@@ -146,6 +155,7 @@ impl RaftStateMachine<Types> for State {
         })
         .await?;
         self.membership = membership;
+        self.reached.advance(id.index);
         Ok(())
     }
 

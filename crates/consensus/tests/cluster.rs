@@ -672,6 +672,17 @@ async fn a_barrier_shows_a_follower_all_that_was_acknowledged_before() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_follower_acknowledges_it_has_applied_itself() {
+    let cluster = Cluster::started(3).await;
+    let follower = cluster.follower().await;
+    for number in 0..100 {
+        cluster.propose(follower, &number.to_string()).await.unwrap();
+        assert_eq!(cluster.nodes[&follower].journal.commands().len(), number + 1);
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn proposals_beyond_the_bound_are_refused_and_the_others_committed() {
     let mut cluster = Cluster::new(1);
     cluster.start(1).await;
