@@ -6,6 +6,7 @@
 mod beater;
 mod connected;
 mod operator;
+mod publisher;
 mod subscriber;
 mod writer;
 
