@@ -2,26 +2,31 @@
 
 use crate::root;
 use anyhow::{Context, bail};
-use std::collections::VecDeque;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 const USAGE: &str = "\
-cargo xtask sim --seeds N [--from S] [--world W]    N seeds from S (1) on, two processes at a time
-cargo xtask sim --seed S [--world W] [--trace]      one seed, with all that happens";
+cargo xtask sim --seeds N [--from S] [--world W] [--minutes M]    N seeds from S (1) on, two processes at a time
+cargo xtask sim --seeds N --world each                            N seeds of each world
+cargo xtask sim --seed S [--world W] [--trace]                    one seed, with all that happens
+Without --world each seed draws its world. After M minutes no further seed is begun.";
 
 /// More would only fight for the cores with each other; a world is one thread.
 const AT_ONCE: usize = 2;
 /// A world that is still running then hangs: the longest simulate three minutes.
 const SEED_WITHIN: Duration = Duration::from_secs(1_200);
 const FAILURES_SHOWN: usize = 20;
+const EACH: &str = "each";
 
 struct Wanted {
     seeds: Option<u64>,
     from: u64,
     seed: Option<u64>,
     world: Option<String>,
+    within: Option<Duration>,
     trace: bool,
 }
 
@@ -41,6 +46,7 @@ fn wanted(arguments: &[String]) -> anyhow::Result<Wanted> {
         from: 1,
         seed: None,
         world: None,
+        within: None,
         trace: false,
     };
     let mut given = arguments.iter();
@@ -55,6 +61,7 @@ fn wanted(arguments: &[String]) -> anyhow::Result<Wanted> {
             "--from" => wanted.from = value()?.parse()?,
             "--seed" => wanted.seed = Some(value()?.parse()?),
             "--world" => wanted.world = Some(value()?.clone()),
+            "--minutes" => wanted.within = Some(Duration::from_secs(60 * value()?.parse::<u64>()?)),
             "--trace" => wanted.trace = true,
             other => bail!("no option {other:?}\n{USAGE}"),
         }
@@ -75,17 +82,24 @@ fn build() -> anyhow::Result<PathBuf> {
     Ok(root().join("target/sim/muster-sim"))
 }
 
-fn command(program: &PathBuf, seed: u64, wanted: &Wanted) -> Command {
-    let mut command = Command::new(program);
-    command.arg("--seed").arg(seed.to_string());
-    if let Some(world) = &wanted.world {
-        command.args(["--world", world]);
-    }
-    command
+/// A seed and the world it is run in; none: it draws one.
+#[derive(Clone, Debug)]
+struct Which {
+    seed: u64,
+    world: Option<String>,
 }
 
-fn one(program: &PathBuf, seed: u64, wanted: &Wanted) -> anyhow::Result<()> {
-    let mut command = command(program, seed, wanted);
+impl Which {
+    fn arguments(&self) -> Vec<String> {
+        let world = self.world.iter().flat_map(|world| ["--world".into(), world.clone()]);
+        ["--seed".into(), self.seed.to_string()].into_iter().chain(world).collect()
+    }
+}
+
+fn one(program: &Path, seed: u64, wanted: &Wanted) -> anyhow::Result<()> {
+    let world = wanted.world.clone();
+    let mut command = Command::new(program);
+    command.args(Which { seed, world }.arguments());
     if wanted.trace {
         command.arg("--trace");
     }
@@ -96,28 +110,84 @@ fn one(program: &PathBuf, seed: u64, wanted: &Wanted) -> anyhow::Result<()> {
 }
 
 struct Running {
-    seed: u64,
+    which: Which,
     process: Child,
+    said: PathBuf,
     begun: Instant,
 }
 
+impl Running {
+    /// What a seed says goes to a file: a pipe that nobody reads would stop it.
+    #[allow(clippy::disallowed_methods, reason = "a program for the terminal")]
+    fn start(program: &Path, which: Which) -> anyhow::Result<Self> {
+        let folder = root().join("target/sim/said");
+        fs::create_dir_all(&folder)?;
+        let world = which.world.as_deref().unwrap_or("drawn");
+        let said = folder.join(format!("{world}-{}-{}", which.seed, std::process::id()));
+        let process = Command::new(program)
+            .args(which.arguments())
+            .stdout(File::create(&said)?)
+            .spawn()?;
+        Ok(Self {
+            which,
+            process,
+            said,
+            begun: Instant::now(),
+        })
+    }
+
+    /// What it said, once it has ended, and whether it kept every promise.
+    fn ended(&mut self) -> anyhow::Result<Option<(String, bool)>> {
+        let hangs = self.begun.elapsed() > SEED_WITHIN;
+        if hangs {
+            self.process.kill()?;
+            self.process.wait()?;
+        }
+        let Some(status) = self.process.try_wait()? else {
+            return Ok(None);
+        };
+        let mut said = String::from_utf8_lossy(&fs::read(&self.said)?).into_owned();
+        fs::remove_file(&self.said)?;
+        if hangs {
+            said += "it hangs\n";
+        }
+        Ok(Some((said, status.success())))
+    }
+}
+
+/// What the seeds of one world came to.
+#[derive(Default)]
+struct Tally {
+    seeds: u64,
+    failed: u64,
+    simulated_ms: u64,
+    took: Duration,
+}
+
 #[allow(clippy::disallowed_methods, reason = "a program for the terminal")]
-fn many(program: &PathBuf, seeds: u64, wanted: &Wanted) -> anyhow::Result<()> {
+fn many(program: &Path, seeds: u64, wanted: &Wanted) -> anyhow::Result<()> {
     let begun = Instant::now();
-    let mut waiting: VecDeque<u64> = (wanted.from..wanted.from + seeds).collect();
+    let worlds = match wanted.world.as_deref() {
+        Some(EACH) => worlds(program)?.into_iter().map(Some).collect(),
+        _ => vec![wanted.world.clone()],
+    };
+    let seeds = wanted.from..wanted.from + seeds;
+    let mut waiting: VecDeque<Which> = seeds
+        .flat_map(|seed| worlds.iter().map(move |world| (seed, world.clone())))
+        .map(|(seed, world)| Which { seed, world })
+        .collect();
+    let all = waiting.len();
     let mut running: Vec<Running> = Vec::new();
-    let (mut done, mut simulated_ms, mut failures) = (0u64, 0u64, Vec::new());
-    while !waiting.is_empty() || !running.is_empty() {
+    let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+    let (mut done, mut failures) = (0, Vec::new());
+    loop {
+        let late = wanted.within.is_some_and(|within| begun.elapsed() > within);
         while running.len() < AT_ONCE
             && failures.len() < FAILURES_SHOWN
-            && let Some(seed) = waiting.pop_front()
+            && !late
+            && let Some(which) = waiting.pop_front()
         {
-            let process = command(program, seed, wanted).stdout(Stdio::piped()).spawn()?;
-            running.push(Running {
-                seed,
-                process,
-                begun: Instant::now(),
-            });
+            running.push(Running::start(program, which)?);
         }
         if running.is_empty() {
             break;
@@ -125,50 +195,34 @@ fn many(program: &PathBuf, seeds: u64, wanted: &Wanted) -> anyhow::Result<()> {
         std::thread::sleep(Duration::from_millis(20));
         let mut going_on = Vec::new();
         for mut seed in running {
-            let hangs = seed.begun.elapsed() > SEED_WITHIN;
-            if hangs {
-                seed.process.kill()?;
-            }
-            if !hangs && seed.process.try_wait()?.is_none() {
+            let Some((said, kept)) = seed.ended()? else {
                 going_on.push(seed);
                 continue;
-            }
-            let output = seed.process.wait_with_output()?;
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            };
             done += 1;
-            simulated_ms += simulated(&text);
-            if !output.status.success() {
-                println!(
-                    "seed {} FAILED{}\n{text}",
-                    seed.seed,
-                    if hangs { " (hangs)" } else { "" }
-                );
-                failures.push(seed.seed);
+            let world = seed.which.world.clone();
+            let world = word_after(&said, "world").map(str::to_owned).or(world);
+            let tally = tallies.entry(world.unwrap_or_default()).or_default();
+            tally.seeds += 1;
+            tally.took += seed.begun.elapsed();
+            tally.simulated_ms += word_after(&said, "simulated_ms")
+                .and_then(|ms| ms.parse().ok())
+                .unwrap_or(0);
+            if !kept {
+                tally.failed += 1;
+                println!("{} FAILED\n{said}", seed.which.arguments().join(" "));
+                failures.push(seed.which);
             }
-            if done.is_multiple_of(25) {
+            if done % 40 == 0 {
                 let real = begun.elapsed().as_secs_f64();
-                println!(
-                    "{done} of {seeds} seeds, {} failed, {:.0} simulated seconds in {real:.0} s",
-                    failures.len(),
-                    simulated_ms as f64 / 1_000.0
-                );
+                println!("{done} of {all} seeds in {real:.0} s, {} failed", failures.len());
             }
         }
         running = going_on;
     }
-    let real = begun.elapsed().as_secs_f64();
-    println!(
-        "{done} seeds from {}, {} failed, {:.0} simulated seconds in {real:.0} s",
-        wanted.from,
-        failures.len(),
-        simulated_ms as f64 / 1_000.0
-    );
-    let world = wanted
-        .world
-        .as_ref()
-        .map_or(String::new(), |world| format!(" --world {world}"));
-    for seed in &failures {
-        println!("again: cargo xtask sim --seed {seed}{world} --trace");
+    tell(&tallies, begun.elapsed());
+    for which in &failures {
+        println!("again: cargo xtask sim {} --trace", which.arguments().join(" "));
     }
     if failures.is_empty() {
         Ok(())
@@ -177,11 +231,35 @@ fn many(program: &PathBuf, seeds: u64, wanted: &Wanted) -> anyhow::Result<()> {
     }
 }
 
-fn simulated(text: &str) -> u64 {
+fn worlds(program: &Path) -> anyhow::Result<Vec<String>> {
+    let output = Command::new(program).arg("--worlds").output()?;
+    let text = String::from_utf8(output.stdout)?;
+    Ok(text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+        .collect())
+}
+
+fn tell(tallies: &BTreeMap<String, Tally>, took: Duration) {
+    println!(
+        "{:<10}{:>8}{:>8}{:>12}{:>12}",
+        "world", "seeds", "failed", "simulated s", "s a seed"
+    );
+    for (world, tally) in tallies {
+        println!(
+            "{world:<10}{:>8}{:>8}{:>12}{:>12.1}",
+            tally.seeds,
+            tally.failed,
+            tally.simulated_ms / 1_000,
+            tally.took.as_secs_f64() / tally.seeds as f64
+        );
+    }
+    let seeds: u64 = tallies.values().map(|tally| tally.seeds).sum();
+    println!("{seeds} seeds in {:.0} s", took.as_secs_f64());
+}
+
+fn word_after<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut words = text.split_whitespace();
-    words
-        .find(|word| *word == "simulated_ms")
-        .and_then(|_| words.next())
-        .and_then(|ms| ms.parse().ok())
-        .unwrap_or(0)
+    words.find(|word| *word == name)?;
+    words.next()
 }

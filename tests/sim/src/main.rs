@@ -1,5 +1,5 @@
 //! One seed: `muster-sim --seed 7 [--world cuts] [--trace]`. One process each, so that whatever a process counts or draws
-//! once begins alike.
+//! once begins alike. `muster-sim --worlds` tells which worlds there are.
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
 mod entropy;
@@ -10,7 +10,7 @@ use muster_sim::world::{Plan, World};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-const USAGE: &str = "muster-sim --seed N [--world NAME] [--short] [--trace] [--log]";
+const USAGE: &str = "muster-sim --seed N [--world NAME] [--short] [--trace] [--log], or muster-sim --worlds";
 
 struct Arguments {
     seed: u64,
@@ -20,6 +20,8 @@ struct Arguments {
     trace: bool,
     /// The product's own log, too.
     log: bool,
+    /// Only tells which worlds there are.
+    worlds: bool,
 }
 
 fn arguments() -> anyhow::Result<Arguments> {
@@ -30,6 +32,7 @@ fn arguments() -> anyhow::Result<Arguments> {
         short: false,
         trace: false,
         log: false,
+        worlds: false,
     };
     let mut seed = None;
     while let Some(argument) = given.next() {
@@ -39,10 +42,13 @@ fn arguments() -> anyhow::Result<Arguments> {
             "--short" => arguments.short = true,
             "--trace" => arguments.trace = true,
             "--log" => arguments.log = true,
+            "--worlds" => arguments.worlds = true,
             other => bail!("no option {other:?}; {USAGE}"),
         }
     }
-    arguments.seed = seed.context(USAGE)?;
+    if !arguments.worlds {
+        arguments.seed = seed.context(USAGE)?;
+    }
     Ok(arguments)
 }
 
@@ -61,6 +67,12 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<ExitCode> {
     let arguments = arguments()?;
+    if arguments.worlds {
+        for (name, what_for) in WORLDS {
+            println!("{name:<10}{what_for}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     entropy::seed(arguments.seed);
     muster_runtime::keep_to_one_thread(true);
     std::panic::set_hook(Box::new(|panic| {
