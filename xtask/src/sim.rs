@@ -92,7 +92,10 @@ struct Which {
 impl Which {
     fn arguments(&self) -> Vec<String> {
         let world = self.world.iter().flat_map(|world| ["--world".into(), world.clone()]);
-        ["--seed".into(), self.seed.to_string()].into_iter().chain(world).collect()
+        ["--seed".into(), self.seed.to_string()]
+            .into_iter()
+            .chain(world)
+            .collect()
     }
 }
 

@@ -335,5 +335,4 @@ impl World {
     pub fn listed(&self, run: Run, key: Key) -> Option<bool> {
         self.listings.get(&run)?.get(&key).copied()
     }
-
 }
