@@ -1,11 +1,11 @@
 //! G7: "One node never shows a client an older list after a newer one, under clock skew too."
 //!
 //! In the order in which a node hands lists of a service to the network for one subscriber, as answers to polls or as
-//! pushes: stamps never go back, and lists of one stamp are the same list. That holds over the node's restarts as well, for
-//! a client drops what has an older stamp than what it has.
+//! pushes: stamps never go back, and lists of one stamp are the same list.
 //!
-//! Allowed after a restart: a stamp below one from before it, if the node's wall clock was set back meanwhile and it has
-//! heard of no later time. Then the subscriber is deaf until that time has passed; `subscribers_converge` bounds it.
+//! This is asked of each run of a node. After a restart its stamps may be below those from before it, if its wall clock was set
+//! back meanwhile and it has heard of no later time. Then the subscriber is deaf until that time has passed;
+//! `subscribers_converge` bounds it.
 
 use super::{Invariant, Violation};
 use crate::facts::{Fact, Run};

@@ -10,7 +10,7 @@
 //!   all the time: the read barrier of the start.
 
 use super::{Invariant, Violation};
-use crate::facts::{Outcome, Run};
+use crate::facts::{Action, Outcome, Run};
 use crate::names::Key;
 use crate::network::Place;
 use crate::world::{Node, World};
@@ -24,8 +24,6 @@ const SETTLED_MS: u64 = 10_000;
 pub(super) struct OpenedShowAll {
     /// Since when a node that answers lists an instance.
     since: BTreeMap<(Run, Key), u64>,
-    /// The highest position of an acknowledged write, by the time at which it was answered.
-    acknowledged: Vec<(u64, u64)>,
     judged: BTreeMap<MemberId, u32>,
 }
 
@@ -51,27 +49,12 @@ impl OpenedShowAll {
             }
         }
     }
-
-    fn note_acknowledged(&mut self, world: &World) {
-        // The position is the leader's, right after the answers of this look were given: not below any of them.
-        let applied = world.field.nodes.iter().filter_map(|node| {
-            let running = node.moves()?;
-            let applied = running.parts()?.core.machine.applied()?;
-            Some(applied.position.index)
-        });
-        let highest = applied.max().unwrap_or(0);
-        let writes = world.facts.acknowledged_writes;
-        if self.acknowledged.last().is_none_or(|(count, _)| *count != writes) {
-            self.acknowledged.push((writes, highest));
-        }
-    }
 }
 
 impl Invariant for OpenedShowAll {
     fn look(&mut self, world: &World) -> Result<(), Violation> {
         let now_ms = world.now_ms();
         self.note_listed(world);
-        self.note_acknowledged(world);
         for node in world.field.nodes.iter().filter(|node| node.belongs) {
             let Some(running) = node.serves() else { continue };
             let Some(opened_ms) = running.opened_ms.filter(|opened_ms| now_ms < opened_ms + FIRST_MS) else {
@@ -143,17 +126,22 @@ impl OpenedShowAll {
             else {
                 continue;
             };
-            let later = operations.iter().any(|other| {
-                other.answered_ms.is_none_or(|answered_ms| answered_ms > last.called_ms) && !std::ptr::eq(other, last)
+            let mut writes = operations.iter().filter(|other| {
+                let changes = !matches!(other.outcome, Outcome::Refused | Outcome::NotFound | Outcome::Read(_));
+                changes && other.action != Action::StrongRead && !std::ptr::eq(*other, last)
+            });
+            let later = writes.any(|other| {
+                let over = other.answered_ms.filter(|_| other.outcome != Outcome::Unknown);
+                over.is_none_or(|answered_ms| answered_ms > last.called_ms)
             });
             if later {
                 // Others may have come after it, or beside it: `linearizable` tells what is possible then.
                 continue;
             }
             let expected = match last.action {
-                crate::facts::Action::Register(value) | crate::facts::Action::Edit(value) => Some(value),
-                crate::facts::Action::Deregister => None,
-                crate::facts::Action::StrongRead => continue,
+                Action::Register(value) | Action::Edit(value) => Some(value),
+                Action::Deregister => None,
+                Action::StrongRead => continue,
             };
             let list = running
                 .within(|parts| crate::doors::list_of(key.service, &parts.core.naming.snapshot(&key.service.key())));
