@@ -154,6 +154,8 @@ impl Client for Connected {
             };
         }
         match self.stage {
+            // Its connection was closed before it was answered: it is gone with it.
+            Stage::Withdrawing if self.connection.is_none() => self.rest(hands),
             Stage::Between if hands.calm => self.publisher.wakes_ms = u64::MAX,
             Stage::Between => self.begin(hands),
             Stage::Idle if self.publisher.is_to_leave(hands) => self.leave(hands),

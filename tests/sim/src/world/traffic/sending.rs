@@ -21,7 +21,14 @@ impl World {
         RequestId(self.traffic.requests_made)
     }
 
-    pub(in crate::world) fn send_request(&mut self, client: usize, id: RequestId, to: MemberId, request: Request, late_ms: u64) {
+    pub(in crate::world) fn send_request(
+        &mut self,
+        client: usize,
+        id: RequestId,
+        to: MemberId,
+        request: Request,
+        late_ms: u64,
+    ) {
         self.traffic.requests.insert(id, (client, to));
         let Some(mut at_ms) = self.arrival_ms(client, to) else {
             return;
@@ -59,19 +66,23 @@ impl World {
             self.traffic.connections.insert((from, *connection), client);
         }
         if let Fate::Arrives { after_ms, .. } = self.field.links.fate(Place::Member(from), Place::Client(client)) {
-            self.traffic.travelling
+            self.traffic
+                .travelling
                 .send(self.field.now_ms + after_ms, Arrival::Reply { id, reply });
         }
     }
 
     fn send_answer(&mut self, from: MemberId, call: u64, result: Result<Bytes, Error>) {
-        let Some(calling) = self.traffic.calls.get(&call) else { return };
+        let Some(calling) = self.traffic.calls.get(&call) else {
+            return;
+        };
         let fate = self
             .field
             .links
             .fate(Place::Member(from), Place::Member(calling.caller));
         if let Fate::Arrives { after_ms, .. } = fate {
-            self.traffic.travelling
+            self.traffic
+                .travelling
                 .send(self.field.now_ms + after_ms, Arrival::Answer { call, result });
         }
     }
@@ -147,7 +158,8 @@ impl World {
             return;
         };
         if let Fate::Arrives { after_ms, .. } = self.field.links.fate(Place::Member(from), Place::Client(client)) {
-            self.traffic.travelling
+            self.traffic
+                .travelling
                 .send(self.field.now_ms + after_ms, arrival(from, client));
         }
     }
@@ -184,6 +196,14 @@ impl World {
             None if self.traffic.datagrams.chance(self.plan.datagrams_lost_per_mille) => 2,
             None => 1,
         };
+        self.field
+            .trace
+            .note("push", &[run.member.0, client as u64, copies], || {
+                format!(
+                    "{} -> client {client}, {copies} copies of {:?}",
+                    run.member, pushed.list
+                )
+            });
         for _ in 0..copies {
             let fate = self.field.links.fate(Place::Member(run.member), Place::Client(client));
             let Fate::Arrives { after_ms, .. } = fate else { continue };
@@ -219,7 +239,8 @@ impl World {
             stopped || sound.is_none_or(|since_ms| since_ms > calling.made_ms)
         };
         let due = |calling: &Calling| now_ms >= calling.made_ms + BROKEN_AFTER_MS && broken(calling);
-        let ended: Vec<(u64, MemberId)> = self.traffic
+        let ended: Vec<(u64, MemberId)> = self
+            .traffic
             .calls
             .iter()
             .filter(|(_, calling)| due(calling))
