@@ -28,7 +28,7 @@ impl World {
         }
     }
 
-    fn arrive(&mut self, arrival: Arrival) {
+    pub(super) fn arrive(&mut self, arrival: Arrival) {
         let to = match &arrival {
             Arrival::Call { to, .. } | Arrival::Request { to, .. } => Some(*to),
             Arrival::Answer { call, .. } => self.traffic.calls.get(call).map(|calling| calling.caller),

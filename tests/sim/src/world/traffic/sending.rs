@@ -16,7 +16,7 @@ use muster_transport::Error;
 const BROKEN_AFTER_MS: u64 = 2_500;
 
 impl World {
-    fn next_request(&mut self) -> RequestId {
+    pub(super) fn next_request(&mut self) -> RequestId {
         self.traffic.requests_made += 1;
         RequestId(self.traffic.requests_made)
     }
@@ -51,14 +51,14 @@ impl World {
     }
 
     /// When something that a client sends now arrives, if it does.
-    fn arrival_ms(&mut self, client: usize, to: MemberId) -> Option<u64> {
+    pub(super) fn arrival_ms(&mut self, client: usize, to: MemberId) -> Option<u64> {
         match self.field.links.fate(Place::Client(client), Place::Member(to)) {
             Fate::Arrives { after_ms, .. } => Some(self.field.now_ms + after_ms),
             Fate::Lost => None,
         }
     }
 
-    fn send_reply(&mut self, from: MemberId, id: RequestId, reply: Reply) {
+    pub(super) fn send_reply(&mut self, from: MemberId, id: RequestId, reply: Reply) {
         let Some(&(client, _)) = self.traffic.requests.get(&id) else {
             return;
         };
@@ -72,7 +72,7 @@ impl World {
         }
     }
 
-    fn send_answer(&mut self, from: MemberId, call: u64, result: Result<Bytes, Error>) {
+    pub(super) fn send_answer(&mut self, from: MemberId, call: u64, result: Result<Bytes, Error>) {
         let Some(calling) = self.traffic.calls.get(&call) else {
             return;
         };
