@@ -23,6 +23,7 @@ pub use ephemeral::MemoryEphemeral;
 pub use persistent::MemoryPersistent;
 pub use push::Recorder;
 
+use crate::changes::ReadModel;
 use crate::naming::{Handles, Joints};
 use crate::probes::Limits;
 use crate::stores::{Group, Responsible, Stores, Subscribers};
@@ -31,18 +32,49 @@ use muster_consensus::{RaftMember, Role, Status};
 use muster_ephemeral::Loading;
 use muster_membership::Membership;
 use muster_model::{
-    ChangeId, ClientId, GroupName, Host, Instance, InstanceKey, Kind, Member, MemberId, NamespaceId, Principal,
-    ServiceKey, ServiceName, Stamp, Trace,
+    ChangeId, ChangeSink, ClientId, GroupName, Host, Instance, InstanceKey, Kind, Member, MemberId, NamespaceId,
+    Principal, Renders, ServiceKey, ServiceName, ServiceSnapshot, Stamp, Trace,
 };
-use muster_push::Push;
+use muster_push::{Push, Snapshots};
 use muster_runtime::{Clock, HybridClock, Shutdown, Tasks};
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Makes the push from the read model that it asks for snapshots.
-pub type MakePush = Box<dyn FnOnce(Changes, &Tasks) -> Push>;
+pub type MakePush = Box<dyn FnOnce(Onlooker, &Tasks) -> Push>;
+
+/// The read model as stores and push see it. In a program they own it, and it them, for as long as the program runs; a testbed is
+/// gone when it is dropped, of which there may be thousands in one run.
+#[derive(Clone)]
+pub struct Onlooker(Weak<ReadModel>);
+
+impl ChangeSink for Onlooker {
+    fn changed(&self, service: &ServiceKey, trace: Trace) {
+        if let Some(model) = self.0.upgrade() {
+            model.mark(service, Some(trace));
+        }
+    }
+}
+
+impl Snapshots for Onlooker {
+    fn newest(&self, service: &ServiceKey) -> Arc<ServiceSnapshot> {
+        let Some(model) = self.0.upgrade() else {
+            return Arc::new(ServiceSnapshot {
+                key: service.clone(),
+                revision: 0,
+                stamp_ms: 0,
+                exists: false,
+                instances: Box::default(),
+                settings: Arc::default(),
+                trace: None,
+                renders: Renders::default(),
+            });
+        };
+        model.snapshot(service)
+    }
+}
 
 /// What a [`Testbed`] is made of; `Default` is right for most tests.
 #[derive(Default)]
@@ -83,11 +115,12 @@ impl Testbed {
         let tasks = Tasks::new(Shutdown::new());
         let hybrid = HybridClock::new(parts.clock.clone());
         let changes = Changes::new(parts.config, hybrid.clone());
-        let sink = Arc::new(changes.clone());
+        let onlooker = Onlooker(Arc::downgrade(&changes.0));
+        let sink = Arc::new(onlooker.clone());
         let ephemeral = Arc::new(MemoryEphemeral::new(hybrid.clone(), sink.clone()));
         let persistent = Arc::new(MemoryPersistent::new(hybrid.clone(), sink));
         let recorder = Arc::new(Recorder::default());
-        let push = parts.push.map(|make| make(changes.clone(), &tasks));
+        let push = parts.push.map(|make| make(onlooker, &tasks));
         let subscribers: Arc<dyn Subscribers> = match &push {
             Some(push) => Arc::new(push.clone()),
             None => recorder.clone(),

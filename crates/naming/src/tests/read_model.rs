@@ -451,3 +451,31 @@ proptest! {
         })?;
     }
 }
+
+#[test]
+fn a_testbed_that_is_dropped_leaves_no_read_model_behind() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let model = {
+        let _within = runtime.enter();
+        let bed = Testbed::start_with(Parts {
+            push: Some(Box::new(|changes, tasks| {
+                let config = muster_push::Config::default();
+                Push::start(
+                    config,
+                    Arc::new(changes),
+                    Arc::new(Count(std::sync::Mutex::default())),
+                    Clock::system(),
+                    tasks,
+                )
+            })),
+            ..Parts::default()
+        });
+        Arc::downgrade(&bed.changes.0)
+    };
+    // The door's tasks hold it until they end.
+    runtime.shutdown_background();
+    assert_eq!(model.strong_count(), 0);
+}
