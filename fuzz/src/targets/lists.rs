@@ -80,16 +80,28 @@ fn instance(input: &mut Unstructured<'_>) -> Result<Instance> {
     Ok(instance)
 }
 
+/// By whose rules a list is protected: docs/compat.md.
+#[derive(Clone, Copy, PartialEq)]
+enum Rules {
+    /// Disabled instances count, and the threshold 0 that nobody has set protects who has no healthy one.
+    Http,
+    /// Disabled ones do not count, and a service that nothing was said of is not protected.
+    Grpc,
+}
+
 /// Whom a client that asked so is to be given, by the rules as they are written down: `host:port` in order.
-fn expected(snapshot: &ServiceSnapshot, filter: &ListFilter<'_>) -> Vec<String> {
+fn expected(snapshot: &ServiceSnapshot, filter: &ListFilter<'_>, rules: Rules) -> Vec<String> {
     let named: Vec<_> = filter.clusters.split(',').filter(|name| !name.is_empty()).collect();
     let asked = snapshot
         .instances
         .iter()
         .filter(|it| named.is_empty() || named.contains(&it.cluster.as_str()));
     let asked: Vec<_> = asked.collect();
-    let healthy = asked.iter().filter(|it| it.healthy).count();
-    let all_pass = !asked.is_empty() && healthy as f32 / asked.len() as f32 <= snapshot.settings.protect_threshold;
+    let judged: Vec<_> = asked.iter().filter(|it| rules == Rules::Http || it.enabled).collect();
+    let healthy = judged.iter().filter(|it| it.healthy).count();
+    let all_pass = !judged.is_empty()
+        && healthy as f32 / judged.len() as f32 <= snapshot.settings.protect_threshold
+        && (rules == Rules::Http || *snapshot.settings != ServiceSettings::default());
     let given = asked
         .iter()
         .filter(|it| it.enabled && (it.healthy || all_pass || !filter.healthy_only));
@@ -107,7 +119,7 @@ fn addresses(hosts: &Value) -> Vec<String> {
 
 fn over_http(snapshot: &ServiceSnapshot, filter: &ListFilter<'_>) {
     let read = |bytes: Vec<u8>| -> Value { serde_json::from_slice(&bytes).expect("a list is JSON") };
-    let expected = expected(snapshot, filter);
+    let expected = expected(snapshot, filter, Rules::Http);
     for list in [
         service_list(snapshot, filter),
         service_list_for_datagram(snapshot, filter),
@@ -120,7 +132,7 @@ fn over_http(snapshot: &ServiceSnapshot, filter: &ListFilter<'_>) {
 }
 
 fn over_grpc(snapshot: &ServiceSnapshot, filter: &ListFilter<'_>) {
-    let expected = expected(snapshot, filter);
+    let expected = expected(snapshot, filter, Rules::Grpc);
     let info = InfoFilter {
         clusters: filter.clusters,
         healthy_only: filter.healthy_only,
