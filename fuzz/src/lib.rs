@@ -1,7 +1,7 @@
 //! Everything that a node reads from outside, as functions of bytes that panic when a promise is broken.
 //!
-//! A target is run three ways: by libFuzzer (`cargo xtask fuzz`, the program in `main.rs`), over its kept inputs by an
-//! ordinary test (`tests/corpus.rs`), and over its seeds (`seeds`). Beyond "it does not panic" each says what must hold:
+//! A target is run three ways: by libFuzzer (`cargo xtask fuzz`, the program in `main.rs`), and by ordinary tests over its seeds
+//! and its kept inputs (`tests/corpus.rs`) and over changes of those (`tests/mutations.rs`). Beyond "it does not panic" each says what must hold:
 //! what was read and written again is read the same; what is refused changes nothing; what was synced is still there.
 //! For all of them alike: memory stays within [`Target::memory_bytes_max`].
 //!
@@ -9,8 +9,12 @@
 
 mod input;
 mod memory;
+pub mod mutations;
 pub mod seeds;
 mod targets;
+
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// One thing that is fed with bytes.
 pub struct Target {
@@ -70,6 +74,29 @@ targets! {
 impl Target {
     pub fn named(name: &str) -> Option<&'static Self> {
         TARGETS.iter().find(|target| target.name == name)
+    }
+
+    /// Where the repository keeps what was worth it.
+    pub fn corpus(&self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(self.name)
+    }
+
+    /// Its seeds, and what is kept in its corpus.
+    ///
+    /// # Errors
+    /// The corpus cannot be read.
+    pub fn inputs(&self) -> io::Result<Vec<Vec<u8>>> {
+        let mut inputs = seeds::of(self.name);
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(self.corpus())? {
+            paths.push(entry?.path());
+        }
+        // A seed of the mutations means the same inputs everywhere.
+        paths.sort();
+        for path in paths {
+            inputs.push(std::fs::read(path)?);
+        }
+        Ok(inputs)
     }
 
     /// # Panics

@@ -1,6 +1,7 @@
 //! Where fuzzing begins: requests as real clients send them, and messages, commands and files as this version writes them.
 
 use crate::input::{block_on, joined};
+use crate::mutations::Noise;
 use crate::targets::node::WALL_MS;
 use muster_ephemeral::fuzzing::{Member, What, Write};
 use muster_persistent::fuzzing::{Machine, samples};
@@ -58,14 +59,8 @@ fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
 
 /// Bytes that look like nothing, the same each time.
 fn noise(seed: u64, bytes: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    (0..bytes).map(|_| next()).collect()
+    let mut noise = Noise::new(seed);
+    (0..bytes).map(|_| noise.byte()).collect()
 }
 
 const FORMS: &[&str] = &[

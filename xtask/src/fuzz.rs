@@ -13,25 +13,51 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::Instant;
 
-const USAGE: &str = "cargo xtask fuzz [TARGET] [FILE...] [--seconds 60] [--jobs 2] [--minimize]
-  no TARGET      all of them, each for so many seconds, so many at a time
-  TARGET FILE    runs the target over these inputs and nothing else
-  --minimize     takes into fuzz/corpus the inputs that are needed to reach all that was reached, and no others";
+const USAGE: &str = "cargo xtask fuzz [TARGET] [FILE...] [--seconds 60] [--total-seconds N] [--jobs 2] [--minimize]
+  no TARGET         all of them, each for so many seconds, so many at a time
+  TARGET FILE       runs the target over these inputs and nothing else
+  --total-seconds   all of them share this time, which the build is no part of
+  --minimize        takes into fuzz/corpus the inputs that are needed to reach all that was reached, and those that are called
+                    found-…, and no others";
 
 /// An input that takes this long hangs.
 const HANGS_AFTER_SECONDS: u32 = 20;
 /// Beside what each target allows itself: libFuzzer's own tables and corpus.
 const MEMORY_MIB_MAX: u32 = 2_048;
-/// What the repository keeps of a target's corpus; all targets together stay below 1.5 MB.
-const CORPUS_BYTES_MAX: u64 = 64 * 1_024;
+/// What the repository keeps of a target's corpus, smallest first: all targets together stay some hundred kB, and `cargo test` runs
+/// over them in seconds.
+const CORPUS_BYTES_MAX: u64 = 16 * 1_024;
+/// Inputs that broke a promise once begin with this, and stay.
+const FOUND: &str = "found-";
 const SHOWN_BYTES_MAX: usize = 400;
 
 struct Arguments {
     target: Option<String>,
     files: Vec<String>,
-    seconds: u32,
+    time: Time,
     jobs: usize,
     minimize: bool,
+}
+
+/// How long targets run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Time {
+    Each { seconds: u32 },
+    Shared { seconds: u32 },
+}
+
+impl Time {
+    /// What the next target gets, of which there are so many that have not begun, so long after the first has.
+    fn share(self, gone_seconds: u32, waiting: usize, jobs: usize) -> u32 {
+        match self {
+            Time::Each { seconds } => seconds,
+            Time::Shared { seconds } => {
+                let left = seconds.saturating_sub(gone_seconds) as usize;
+                // Less than a second is none to libFuzzer, and none means for ever.
+                (left * jobs / waiting.max(1)).clamp(1, left.max(1)) as u32
+            }
+        }
+    }
 }
 
 impl Arguments {
@@ -39,7 +65,7 @@ impl Arguments {
         let mut parsed = Self {
             target: None,
             files: Vec::new(),
-            seconds: 60,
+            time: Time::Each { seconds: 60 },
             jobs: 2,
             minimize: false,
         };
@@ -50,7 +76,14 @@ impl Arguments {
                     .with_context(|| format!("{argument} wants a number\n{USAGE}"))
             };
             match argument.as_str() {
-                "--seconds" => parsed.seconds = value()?.parse().context("--seconds")?,
+                "--seconds" | "--total-seconds" => {
+                    let seconds = value()?.parse().context(argument.clone())?;
+                    ensure!(seconds > 0, "nothing would run\n{USAGE}");
+                    parsed.time = match argument.as_str() {
+                        "--seconds" => Time::Each { seconds },
+                        _ => Time::Shared { seconds },
+                    };
+                }
                 "--jobs" => parsed.jobs = value()?.parse().context("--jobs")?,
                 "--minimize" => parsed.minimize = true,
                 flag if flag.starts_with('-') => bail!("no flag {flag}\n{USAGE}"),
@@ -58,7 +91,7 @@ impl Arguments {
                 file => parsed.files.push(file.to_owned()),
             }
         }
-        ensure!(parsed.jobs > 0 && parsed.seconds > 0, "nothing would run\n{USAGE}");
+        ensure!(parsed.jobs > 0, "nothing would run\n{USAGE}");
         Ok(parsed)
     }
 }
@@ -103,6 +136,7 @@ struct Target {
 
 /// What became of one target's run.
 struct Outcome {
+    seconds: u64,
     executions: u64,
     per_second: u64,
     /// Edges reached, of our own crates.
@@ -124,7 +158,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     match targets.as_slice() {
         [target] if !arguments.files.is_empty() => fuzzer.repeat(target, &arguments.files),
         _ if arguments.minimize => targets.iter().try_for_each(|target| fuzzer.minimize(target)),
-        _ => fuzzer.fuzz_all(targets, arguments.seconds, arguments.jobs),
+        _ => fuzzer.fuzz_all(targets, arguments.time, arguments.jobs),
     }
 }
 
@@ -202,19 +236,28 @@ impl Fuzzer {
         Ok(())
     }
 
-    fn fuzz_all(&self, targets: Vec<Target>, seconds: u32, jobs: usize) -> anyhow::Result<()> {
-        println!("{} targets, {seconds} s each, {jobs} at a time", targets.len());
+    fn fuzz_all(&self, targets: Vec<Target>, time: Time, jobs: usize) -> anyhow::Result<()> {
+        match time {
+            Time::Each { seconds } => println!("{} targets, {seconds} s each, {jobs} at a time", targets.len()),
+            Time::Shared { seconds } => println!("{} targets, {seconds} s in all, {jobs} at a time", targets.len()),
+        }
         println!(
-            "{:16} {:>12} {:>8} {:>7} {:>7} {:>6}",
-            "target", "executions", "per s", "edges", "corpus", "MiB"
+            "{:16} {:>7} {:>12} {:>8} {:>7} {:>7} {:>6}",
+            "target", "seconds", "executions", "per s", "edges", "corpus", "MiB"
         );
         let waiting = Mutex::new(VecDeque::from(targets));
         let failures = Mutex::new(Vec::new());
-        let next = || waiting.lock().expect("nobody panics with it").pop_front();
+        let begun = now();
+        let next = || {
+            let mut waiting = waiting.lock().expect("nobody panics with it");
+            let gone_seconds = begun.elapsed().as_secs_f32().ceil() as u32;
+            let seconds = time.share(gone_seconds, waiting.len(), jobs);
+            waiting.pop_front().map(|target| (target, seconds))
+        };
         std::thread::scope(|scope| {
             for _ in 0..jobs {
                 scope.spawn(|| {
-                    while let Some(target) = next() {
+                    while let Some((target, seconds)) = next() {
                         let failure = match self.fuzz(&target, seconds) {
                             Ok(outcome) => outcome.print(&target),
                             Err(error) => Some(format!("{}: {error:#}", target.name)),
@@ -225,6 +268,7 @@ impl Fuzzer {
             }
         });
         let failures = failures.into_inner().expect("nobody panics with it");
+        println!("{} s in all", begun.elapsed().as_secs());
         failures.iter().for_each(|failure| println!("\n{failure}"));
         ensure!(failures.is_empty(), "{} targets break their promises", failures.len());
         Ok(())
@@ -237,6 +281,7 @@ impl Fuzzer {
         }
         let path = logs.join(format!("{}.log", target.name));
         let log = fs::File::create(&path)?;
+        let begun = now();
         let status = self
             .command(target)
             .args([format!("-max_total_time={seconds}"), "-print_final_stats=1".to_owned()])
@@ -246,6 +291,7 @@ impl Fuzzer {
             .status()?;
         let log = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
         let mut outcome = Outcome::read(&log);
+        outcome.seconds = begun.elapsed().as_secs();
         if !status.success() {
             outcome.failure = Some(failure(target, &log, &path));
         }
@@ -286,8 +332,7 @@ impl Fuzzer {
             room -= if fits { *bytes } else { 0 };
             fits
         });
-        fs::remove_dir_all(&corpus)?;
-        fs::create_dir_all(&corpus)?;
+        forget_all_but_found(&corpus)?;
         for (_, path) in &inputs {
             fs::copy(path, corpus.join(path.file_name().context("an input has a name")?))?;
         }
@@ -322,6 +367,7 @@ impl Outcome {
             words.next()?.split('/').next()?.parse().ok()
         };
         Self {
+            seconds: 0,
             executions: stat("number_of_executed_units"),
             per_second: stat("average_exec_per_sec"),
             coverage: shown("cov:").unwrap_or(0),
@@ -333,8 +379,9 @@ impl Outcome {
 
     fn print(self, target: &Target) -> Option<String> {
         println!(
-            "{:16} {:>12} {:>8} {:>7} {:>7} {:>6}{}",
+            "{:16} {:>7} {:>12} {:>8} {:>7} {:>7} {:>6}{}",
             target.name,
+            self.seconds,
             self.executions,
             self.per_second,
             self.coverage,
@@ -344,6 +391,16 @@ impl Outcome {
         );
         self.failure
     }
+}
+
+fn forget_all_but_found(corpus: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(corpus)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with(FOUND) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// What broke, by which input, and how it is repeated.
@@ -396,6 +453,39 @@ mod tests {
             read.memory_mib,
         );
         assert_eq!(figures, (5_000, 83, 1_234, 90, 61));
+    }
+
+    #[test]
+    fn targets_that_share_their_time_use_it_up_and_no_more() {
+        let shared = Time::Shared { seconds: 180 };
+        for (targets, jobs, overhead_seconds) in [(21, 2, 0), (21, 1, 1), (3, 4, 0), (500, 2, 0)] {
+            // Each job's end so far.
+            let mut ends = vec![0_u32; jobs];
+            for waiting in (1..=targets).rev() {
+                let next = ends.iter_mut().min().expect("there is a job");
+                *next += shared.share(*next, waiting, jobs) + overhead_seconds;
+            }
+            let end = ends.into_iter().max().expect("there is a job");
+            let late = if targets == 500 { 250 } else { 180 + overhead_seconds };
+            assert!((170..=late).contains(&end), "{targets} targets end after {end} s");
+        }
+        assert_eq!(Time::Each { seconds: 60 }.share(1_000, 3, 2), 60);
+    }
+
+    #[test]
+    fn what_was_found_once_is_kept_when_a_corpus_is_made_smaller() {
+        let corpus = std::env::temp_dir().join(format!("muster-xtask-corpus-{}", std::process::id()));
+        fs::create_dir_all(&corpus).unwrap();
+        for name in ["found-length", "seed-00", "0a1b"] {
+            fs::write(corpus.join(name), name).unwrap();
+        }
+        forget_all_but_found(&corpus).unwrap();
+        let left: Vec<_> = fs::read_dir(&corpus)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        fs::remove_dir_all(&corpus).unwrap();
+        assert_eq!(left, ["found-length"]);
     }
 
     #[test]
