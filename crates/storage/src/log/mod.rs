@@ -192,7 +192,7 @@ impl RaftLog {
     /// Adds entries that follow the last one. They can be read at once; `done` tells when they are on the disk.
     ///
     /// # Errors
-    /// A hole, an entry of more than 32 MiB, or an earlier error of the disk. Nothing was added then.
+    /// A hole, an entry of more than 32 MiB, the index 2^64-1, or an earlier error of the disk. Nothing was added then.
     pub fn append(&self, entries: Vec<LogEntry>, done: Done) -> io::Result<()> {
         self.queue.check()?;
         if let Some(long) = entries
@@ -208,7 +208,11 @@ impl RaftLog {
                 if next.is_some_and(|next| next != entry.position.index) {
                     return Err(invalid(format!("entry {} leaves a hole", entry.position.index)));
                 }
-                next = Some(entry.position.index + 1);
+                // The start would refuse it, too: `recover`.
+                let Some(after) = entry.position.index.checked_add(1) else {
+                    return Err(invalid("no entry could follow the last number there is".to_owned()));
+                };
+                next = Some(after);
             }
             for entry in &entries {
                 table.push(entry, None, true);

@@ -47,6 +47,7 @@ both_ways!(
     a_flipped_bit_in_an_earlier_segment_refuses_to_start,
     a_missing_segment_refuses_to_start,
     an_index_behind_which_there_is_none_refuses_to_start,
+    an_entry_behind_which_there_could_be_none_is_not_taken,
     records_of_another_segment_are_never_taken_for_this_ones,
     votes_and_entries_reach_the_disk_in_the_order_of_the_calls,
     a_truncation_and_what_follows_it_survive_a_restart,
@@ -259,6 +260,17 @@ fn an_index_behind_which_there_is_none_refuses_to_start() {
         let refused = try_open(&disk, config()).map(drop);
         assert!(matches!(refused, Err(LogError::Damaged { .. })), "{refused:?}");
     }
+}
+
+fn an_entry_behind_which_there_could_be_none_is_not_taken() {
+    let disk = FaultyDisk::new(1);
+    let log = open(&disk);
+    append(&log, vec![entry(0)]).unwrap();
+    log.purge(entry(u64::MAX - 1).position).unwrap();
+    let last = entry(u64::MAX);
+    let refused = log.append(vec![last], Box::new(|_| {})).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(log.state().last, Some(entry(u64::MAX - 1).position), "nothing was added");
 }
 
 fn records_of_another_segment_are_never_taken_for_this_ones() {
