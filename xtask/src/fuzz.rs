@@ -207,6 +207,8 @@ impl Fuzzer {
         command
             .arg(format!("--target={}", target.name))
             .arg(format!("-max_len={}", target.input_bytes_max))
+            // Without this no input is longer than the longest seed for the first hundred thousand runs.
+            .arg("-len_control=0")
             .arg(format!("-timeout={HANGS_AFTER_SECONDS}"))
             .arg(format!("-rss_limit_mb={MEMORY_MIB_MAX}"))
             .arg(format!(
