@@ -1,9 +1,9 @@
 //! Everything that a node reads from outside, as functions of bytes that panic when a promise is broken.
 //!
 //! A target is run three ways: by libFuzzer (`cargo xtask fuzz`, the program in `main.rs`), and by ordinary tests over its seeds
-//! and its kept inputs (`tests/corpus.rs`) and over changes of those (`tests/mutations.rs`). Beyond "it does not panic" each says what must hold:
-//! what was read and written again is read the same; what is refused changes nothing; what was synced is still there.
-//! For all of them alike: memory stays within [`Target::memory_bytes_max`].
+//! and its kept inputs (`tests/corpus.rs`) and over changes of those (`tests/mutations.rs`). Beyond "it does not panic" each says
+//! what must hold: what was read and written again is read the same; what is refused changes nothing; what was synced is still
+//! there. For all of them alike: memory stays within [`Target::memory_bytes_max`].
 //!
 //! How to run, what was run and what was found: `README.md`.
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// All targets together stay below a minute.
 const SECONDS_EACH: u64 = 2;
 
+#[allow(clippy::disallowed_methods, reason = "what a test is asked to do")]
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text:?}")))
@@ -45,6 +46,7 @@ fn run(target: &Target, seed: u64, time: Duration) -> (u64, Option<PathBuf>) {
 
 // One test in a program of its own, for the memory is counted over the whole process.
 #[test]
+#[allow(clippy::print_stdout, reason = "how many inputs were tried")]
 fn every_target_keeps_its_promises_beside_its_corpus() {
     #[allow(
         clippy::disallowed_methods,

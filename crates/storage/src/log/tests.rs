@@ -270,7 +270,11 @@ fn an_entry_behind_which_there_could_be_none_is_not_taken() {
     let last = entry(u64::MAX);
     let refused = log.append(vec![last], Box::new(|_| {})).unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
-    assert_eq!(log.state().last, Some(entry(u64::MAX - 1).position), "nothing was added");
+    assert_eq!(
+        log.state().last,
+        Some(entry(u64::MAX - 1).position),
+        "nothing was added"
+    );
 }
 
 fn records_of_another_segment_are_never_taken_for_this_ones() {
