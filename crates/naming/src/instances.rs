@@ -161,7 +161,9 @@ impl Naming {
         instance: Instance,
         upsert: Upsert,
     ) -> Result<ChangeId, Error> {
-        let known = self.find(service, &instance.key, Some(instance.kind));
+        let known = self
+            .find_surely(context, service, &instance.key, Some(instance.kind))
+            .await?;
         match known {
             Some((_, known)) if known.cluster == instance.cluster => {
                 rules::check_instance(&instance)?;
@@ -189,7 +191,8 @@ impl Naming {
         kind: Option<Kind>,
         edit: InstanceEdit,
     ) -> Result<ChangeId, Error> {
-        let (kind, known) = self.find(service, key, kind).ok_or_else(|| not_found(service, key))?;
+        let found = self.find_surely(context, service, key, kind).await?;
+        let (kind, known) = found.ok_or_else(|| not_found(service, key))?;
         if kind == Kind::Persistent && edit.healthy.is_some() {
             self.refuse_if_checked(service, &known)?;
         }
@@ -212,6 +215,23 @@ impl Naming {
             Kind::Ephemeral => Ok(stores.ephemeral.edit(service, key, edit)?),
             Kind::Persistent => Ok(stores.persistent.edit(service, key, edit, context.deadline).await?),
         }
+    }
+
+    /// The instance of that kind, or of whichever kind is there. A persistent one that another node has just acknowledged is
+    /// waited for before it is said not to be there.
+    async fn find_surely(
+        &self,
+        context: &Context,
+        service: &ServiceKey,
+        key: &InstanceKey,
+        kind: Option<Kind>,
+    ) -> Result<Option<(Kind, Arc<Instance>)>, Error> {
+        let found = self.find(service, key, kind);
+        if found.is_some() || kind == Some(Kind::Ephemeral) {
+            return Ok(found);
+        }
+        self.read_barrier(context).await?;
+        Ok(self.find(service, key, kind))
     }
 
     /// The instance of that kind, or of whichever kind is there.

@@ -111,6 +111,10 @@ impl Naming {
     ) -> Result<(), Error> {
         rules::check_metadata(&settings.metadata)?;
         if !self.model().snapshot(service).exists {
+            // Another node may just have acknowledged it.
+            self.read_barrier(context).await?;
+        }
+        if !self.model().snapshot(service).exists {
             return Err(Error::ServiceNotFound(service.clone()));
         }
         let persistent = &self.stores().persistent;

@@ -26,6 +26,8 @@ struct State {
     switches: BTreeMap<String, String>,
     index: u64,
     failure: Option<ProposeError>,
+    /// Acknowledged by another node, and not applied here yet.
+    elsewhere: Vec<(ServiceKey, Instance)>,
 }
 
 /// What a write does to the record of its service; `None` removes it.
@@ -59,6 +61,21 @@ impl MemoryPersistent {
             None => state.switches.remove(entry),
         };
         state.index += 1;
+    }
+
+    /// Registers as another node would, which this one hears of at its next read barrier.
+    pub fn register_elsewhere(&self, service: &ServiceKey, instance: Instance) {
+        self.state.lock().elsewhere.push((service.clone(), instance));
+    }
+
+    fn put(&self, service: &ServiceKey, instance: &Instance) -> Result<ChangeId, WriteError> {
+        self.write(service, &|record| {
+            let mut record = record.cloned().unwrap_or_else(blank);
+            record
+                .instances
+                .insert(instance.key.clone(), Arc::new(instance.clone()));
+            Ok(Some(record))
+        })
     }
 
     fn write(&self, service: &ServiceKey, write: Write<'_>) -> Result<ChangeId, WriteError> {
@@ -98,13 +115,7 @@ fn ready<'a, T: Send + 'a, E: Send + 'a>(answer: Result<T, E>) -> Answer<'a, T, 
 
 impl PersistentStore for MemoryPersistent {
     fn register<'a>(&'a self, service: &'a ServiceKey, instance: Instance, _: Instant) -> Answer<'a, ChangeId> {
-        ready(self.write(service, &|record| {
-            let mut record = record.cloned().unwrap_or_else(blank);
-            record
-                .instances
-                .insert(instance.key.clone(), Arc::new(instance.clone()));
-            Ok(Some(record))
-        }))
+        ready(self.put(service, &instance))
     }
 
     fn deregister<'a>(
@@ -240,7 +251,14 @@ impl PersistentStore for MemoryPersistent {
     }
 
     fn read_barrier(&self, _: Instant) -> Answer<'_, u64, ProposeError> {
-        let state = self.state.lock();
-        ready(state.failure.clone().map_or(Ok(state.index), Err))
+        if let Some(failure) = self.state.lock().failure.clone() {
+            return ready(Err(failure));
+        }
+        let elsewhere = std::mem::take(&mut self.state.lock().elsewhere);
+        for (service, instance) in &elsewhere {
+            // Nothing but the failure above refuses it.
+            let _ = self.put(service, instance);
+        }
+        ready(Ok(self.state.lock().index))
     }
 }

@@ -200,6 +200,39 @@ async fn an_edit_changes_what_it_names_of_whichever_kind_is_there() {
 }
 
 #[tokio::test]
+async fn an_edit_finds_what_another_node_has_just_acknowledged() {
+    for kind in [None, Some(Kind::Persistent)] {
+        let bed = Testbed::start();
+        let (s, context) = (service("s"), bed.context());
+        bed.persistent.register_elsewhere(&s, instance("h:1", Kind::Persistent));
+        let edit = InstanceEdit {
+            enabled: Some(false),
+            ..InstanceEdit::default()
+        };
+        bed.naming.edit(&context, &s, &key("h:1"), kind, edit).await.unwrap();
+        assert!(!bed.naming.snapshot(&s).instances[0].enabled);
+    }
+    let bed = Testbed::start();
+    let (s, context) = (service("s"), bed.context());
+    bed.persistent.register_elsewhere(&s, instance("h:1", Kind::Persistent));
+    let settings = ClusterSettings::default();
+    let cluster = ClusterName::default_cluster();
+    bed.naming.set_cluster(&context, &s, &cluster, settings).await.unwrap();
+}
+
+#[tokio::test]
+async fn whether_an_instance_is_there_is_not_said_where_nobody_can_know() {
+    let bed = Testbed::start();
+    let (s, context) = (service("s"), bed.context());
+    bed.persistent.set_failure(Some(ProposeError::NoLeader {
+        waited: std::time::Duration::from_secs(3),
+    }));
+    let edit = InstanceEdit::default();
+    let refused = bed.naming.edit(&context, &s, &key("h:1"), None, edit).await;
+    assert!(matches!(refused, Err(Error::Consensus(_))), "{refused:?}");
+}
+
+#[tokio::test]
 async fn health_by_hand_needs_a_cluster_without_checker() {
     let bed = Testbed::start();
     let (s, context) = (service("s"), bed.context());
