@@ -9,6 +9,7 @@
 
 mod check;
 mod pace;
+mod report;
 mod schedule;
 mod shell;
 

@@ -2,6 +2,7 @@
 
 use super::check::{HttpProbe, Probe};
 use super::pace::{Found, Limits};
+use super::report::Report;
 use super::schedule::{Schedule, Verdict};
 use crate::changes::ReadModel;
 use crate::instances::checker_of;
@@ -106,11 +107,12 @@ impl Round {
                 continue;
             }
             let (probe, deadline) = (target.probe.clone(), self.prober.limits.deadline);
-            let (clock, done) = (clock.clone(), self.done.clone());
+            let clock = clock.clone();
+            let report = Report::new(self.done.clone(), Done::Probed(id, Found::Broken));
             self.probing += 1;
             self.tasks.spawn("naming-probe", TaskKind::Contained, async move {
                 let found = probe.run(&clock, deadline).await;
-                let _ = done.send(Done::Probed(id, found)).await;
+                report.tell(Done::Probed(id, found));
             });
         }
     }
@@ -151,7 +153,8 @@ impl Round {
         self.flipping += 1;
         self.schedule.set_flipping(target, true);
         let deadline = self.prober.model.hybrid.clock().now() + self.prober.limits.flip_deadline;
-        let (persistent, done) = (self.prober.persistent.clone(), self.done.clone());
+        let persistent = self.prober.persistent.clone();
+        let report = Report::new(self.done.clone(), Done::Flipped(target));
         self.tasks.spawn("naming-flip", TaskKind::Contained, async move {
             let edit = InstanceEdit {
                 healthy: Some(healthy),
@@ -159,7 +162,7 @@ impl Round {
             };
             let written = persistent.edit(&service, &instance, edit, deadline).await;
             note(&service, &instance, healthy, &written);
-            let _ = done.send(Done::Flipped(target)).await;
+            drop(report);
         });
     }
 }
