@@ -167,7 +167,8 @@ impl Consensus {
                     .into(),
             ));
         }
-        let state = State::new(machine, snapshots.clone()).map_err(unreadable)?;
+        let state = State::new(machine, snapshots.clone()).map_err(&unreadable)?;
+        state.cover(&log).await.map_err(unreadable)?;
         let reached = state.reached();
         let network = Network {
             transport: transport.clone(),
@@ -550,7 +551,13 @@ async fn tell_status(inner: Arc<Inner>) {
     let mut untold = false;
     loop {
         tokio::select! {
-            changed = changes.changed() => if changed.is_err() { break },
+            changed = changes.changed() => if changed.is_err() {
+                // Of an error it tells, and when it is to end is known here. Of a panic it tells nothing.
+                if !inner.ending.has_begun() && current(&inner.raft).running_state.is_ok() {
+                    inner.fatal.set("raft has panicked; the log says where".to_owned());
+                }
+                break;
+            },
             () = inner.fatal.told.notified() => {}
             // A leader falls silent without anything changing.
             () = tokio::time::sleep(if untold { STATUS_EVERY } else { STATUS_QUIET_EVERY }) => {}
@@ -656,5 +663,37 @@ impl Opened {
             snapshots: Arc::new(snapshots),
             identity,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Journal;
+    use muster_model::Member;
+    use muster_transport::memory::Network;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_member_whose_raft_panics_says_that_it_has_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let local = Member {
+            id: MemberId(1),
+            client_address: "10.0.0.1:8848".to_owned(),
+            peer_address: "10.0.0.1:9849".to_owned(),
+        };
+        let config = Config::new(folder.path().to_owned(), local.clone(), vec![local.clone()]);
+        let (tasks, transport) = (Tasks::new(Shutdown::new()), Network::new().join(local.id));
+        let machine = Arc::new(Journal::new());
+        let consensus = Consensus::start(config, transport, machine, Clock::system(), &tasks).await;
+        let consensus = consensus.unwrap();
+        let mut status = consensus.watch();
+        let asked = consensus.inner.raft.external_request(|_| panic!("on purpose"));
+        asked.await.unwrap();
+        let told = status.wait_for(|status| status.fatal.is_some());
+        let told = tokio::time::timeout(Duration::from_secs(15), told)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(told.fatal.as_ref().unwrap().contains("panicked"), "{told:?}");
     }
 }

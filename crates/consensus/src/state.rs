@@ -8,7 +8,7 @@ use crate::wire;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use muster_model::MemberId;
-use muster_storage::{Position, SnapshotFile, Snapshots};
+use muster_storage::{Position, RaftLog, SnapshotFile, Snapshots};
 use openraft::storage::{EntryResponder, RaftStateMachine, Snapshot};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use parking_lot::Mutex;
@@ -41,6 +41,38 @@ impl State {
         })
     }
 
+    /// Has a snapshot stand where the log begins, before Raft starts.
+    ///
+    /// A loss of power may leave a state that is ahead of the log: an entry is applied once a majority has it on disk, and
+    /// this member's own disk need not be one of those. openraft has the log begin behind the state then, and whoever lacks
+    /// what is before that needs a snapshot of it. What else lies in the log behind the last common entry was written by a
+    /// leader that was overtaken, else it could not stand where something else was committed; it goes.
+    pub(crate) async fn cover(&self, log: &RaftLog) -> io::Result<()> {
+        let known = log.state();
+        let applied = self.machine.applied().map(|applied| storage_position(applied.position));
+        let log_lacks_state = applied > known.last;
+        if log_lacks_state && index_of(known.last) >= index_of(applied) {
+            tracing::warn!(?applied, last = ?known.last, "the log's end was overtaken by what the state holds: taken back");
+            log.truncate_after(index_of(known.purged))?;
+        }
+        let begins_behind = if log_lacks_state { applied } else { known.purged };
+        let newest = self.snapshots.newest().and_then(|file| file.meta.position);
+        if newest >= begins_behind || applied < begins_behind {
+            // The latter is a state that was lost; openraft restores it from the snapshot, or says what is missing.
+            return Ok(());
+        }
+        tracing::info!(?applied, last = ?known.last, "the log will begin behind the newest snapshot: writing one");
+        let mut builder = self.builder();
+        builder.build_snapshot().await.map(drop)
+    }
+
+    fn builder(&self) -> Builder {
+        Builder {
+            frozen: Mutex::new(Some(self.machine.freeze())),
+            snapshots: self.snapshots.clone(),
+        }
+    }
+
     pub(crate) fn reached(&self) -> Reached {
         self.reached.clone()
     }
@@ -51,6 +83,10 @@ impl State {
             note: wire::encode_membership(&self.membership),
         }
     }
+}
+
+fn index_of(position: Option<Position>) -> Option<u64> {
+    position.map(|position| position.index)
 }
 
 fn log_position(position: Position) -> LogPosition {
@@ -129,10 +165,7 @@ impl RaftStateMachine<Types> for State {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
-        Builder {
-            frozen: Mutex::new(Some(self.machine.freeze())),
-            snapshots: self.snapshots.clone(),
-        }
+        self.builder()
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, file: SnapshotFile) -> io::Result<()> {
