@@ -54,11 +54,10 @@ pub(super) fn list(call: &Call<'_>) -> Result<Reply, Failure> {
 
 /// The list as JSON; see [`list`].
 pub(super) fn listed(call: &Call<'_>, asked: Asked<'_>) -> Bytes {
-    let agent = call.agent();
     let switches = call.naming.switches();
     let (clusters, healthy_only, bare_names) = (asked.clusters, asked.healthy_only, asked.bare_names);
-    let (snapshot, cache_ms) = match asked.push_port {
-        Some(port) if agent.pushes() => subscribe(call, asked, port, agent, &switches),
+    let (snapshot, cache_ms) = match asked.push_port.map(|port| (port, call.agent())) {
+        Some((port, agent)) if agent.pushes() => subscribe(call, asked, port, agent, &switches),
         _ => (call.naming.snapshot(&asked.service), switches.default_cache_ms),
     };
     let filter = ListFilter {
