@@ -170,18 +170,25 @@ impl Client {
     /// # Errors
     /// No answer, or a refusal.
     pub async fn call(&mut self, message: &[u8]) -> Result<()> {
-        let asked = self.ask(message)?;
-        let answered = async {
-            loop {
-                if let Event::Answered { request, ok } = self.next().await?
-                    && request == asked
-                {
-                    return Ok::<_, anyhow::Error>(ok);
-                }
-            }
-        };
-        ensure!(tokio::time::timeout(ANSWER_WITHIN, answered).await??, "refused");
+        let ok = tokio::time::timeout(ANSWER_WITHIN, self.exchange(message)).await??;
+        ensure!(ok, "refused");
         Ok(())
+    }
+
+    /// A request and whether its answer says that all is well, however long it takes; what the server tells meanwhile is
+    /// dropped.
+    ///
+    /// # Errors
+    /// The connection or the stream has ended.
+    pub async fn exchange(&mut self, message: &[u8]) -> Result<bool> {
+        let asked = self.ask(message)?;
+        loop {
+            if let Event::Answered { request, ok } = self.next().await?
+                && request == asked
+            {
+                return Ok(ok);
+            }
+        }
     }
 
     /// Sends what is queued and waits for what comes next. Nothing is lost where the wait is given up.

@@ -8,6 +8,8 @@ pub struct Usage {
     /// A tick is 10 ms wherever Linux runs today (`USER_HZ` 100).
     pub cpu_ticks: u64,
     pub resident_kib: u64,
+    /// The most that was ever resident, of each.
+    pub peak_kib: u64,
 }
 
 impl Usage {
@@ -21,15 +23,21 @@ impl Usage {
             let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
             usage.cpu_ticks += fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
             usage.resident_kib += fields[21].parse::<u64>()? * 4;
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let peak = peak
+                .and_then(|rest| rest.split_whitespace().next())
+                .context("no VmHWM")?;
+            usage.peak_kib += peak.parse::<u64>()?;
         }
         Ok(usage)
     }
 
-    /// The CPU time since `before`; the memory as it is now.
+    /// The CPU time since `before`; memory as it is now.
     pub fn since(self, before: &Self) -> Self {
         Self {
             cpu_ticks: self.cpu_ticks - before.cpu_ticks,
-            resident_kib: self.resident_kib,
+            ..self
         }
     }
 

@@ -42,7 +42,8 @@ cargo xtask COMMAND
   power            power lost under a whole group of real processes
   fuzz [TARGET]    coverage-guided fuzzing of everything that is read from outside
   overload         more than a node can serve, and what becomes of the others
-  bench [NAME]     the benchmarks; without a name lists them";
+  bench [NAME]     the benchmarks; without a name lists them
+  bench --check    what calls cost in instructions, against what is kept; needs valgrind";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -138,6 +139,10 @@ fn cluster(rest: &[String]) -> Vec<Step> {
 }
 
 fn bench(rest: &[String]) -> anyhow::Result<()> {
+    if rest == ["--check"] {
+        let counted = ["load", "instructions", "--check"];
+        return bench(&counted.map(str::to_owned));
+    }
     let folder = root().join("benches");
     let mut names: Vec<String> = Vec::new();
     for place in ["src/bin", "benches"] {

@@ -1,0 +1,157 @@
+//! Very many ephemeral instances: each connection publishes one in every service, all stay for a while, then all connections
+//! close.
+
+use crate::Started;
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use muster_benches::grpc::{self, Client};
+use muster_benches::peers::{Peer, Running};
+use muster_benches::push::{Http, fresh_service, now};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// As often as SDKs check a connection that has nothing to say.
+const HEALTH_EVERY: Duration = Duration::from_secs(5);
+/// From the last registration, and from the last close, to the look that counts.
+const SETTLE: Duration = Duration::from_secs(20);
+/// How long they are held then.
+const HELD: Duration = Duration::from_secs(20);
+/// Looks after the last close: tombstones and the allocator have times of their own.
+const AFTERWARDS: [u64; 4] = [5, 20, 60, 120];
+
+#[derive(Args)]
+pub(crate) struct Memory {
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1_000..=2_000_000))]
+    instances: u32,
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    services: u32,
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["muster"])]
+    peers: Vec<Peer>,
+    #[command(flatten)]
+    started: Started,
+    /// Ends once they have been held for a while
+    #[arg(long)]
+    held_only: bool,
+    #[arg(long)]
+    json: bool,
+}
+
+impl Memory {
+    pub(crate) async fn run(self) -> Result<()> {
+        ensure!(
+            self.instances.is_multiple_of(self.services),
+            "as many instances in each service"
+        );
+        for peer in &self.peers {
+            let running = self.started.start(*peer).await?;
+            self.measure(*peer, &running).await.context(peer.name())?;
+        }
+        Ok(())
+    }
+
+    async fn measure(&self, peer: Peer, running: &Running) -> Result<()> {
+        let mib = || anyhow::Ok(running.usage()?.resident_kib as f64 / 1_024.0);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let empty = mib()?;
+        let (begun, run) = (now(), fresh_service("many"));
+        let (over, held) = watch::channel(());
+        let mut opening = JoinSet::new();
+        for number in 0..self.instances / self.services {
+            opening.spawn(publish(running.grpc[0], run.clone(), number, self.services));
+        }
+        let mut holding = JoinSet::new();
+        while let Some(client) = opening.join_next().await {
+            holding.spawn(hold(client??, held.clone()));
+        }
+        let took = begun.elapsed();
+        tokio::time::sleep(SETTLE).await;
+        self.check(running, &run)?;
+        let settled = running.usage()?;
+        tokio::time::sleep(HELD).await;
+        let usage = running.usage()?;
+        let cpu_percent = usage.since(&settled).cpu_ticks as f64 / HELD.as_secs_f64();
+        let (full, peak) = (mib()?, usage.peak_kib as f64 / 1_024.0);
+        drop((over, held));
+        while let Some(held) = holding.join_next().await {
+            held??;
+        }
+        let (closed, mut after) = (now(), Vec::new());
+        for second in AFTERWARDS.into_iter().filter(|_| !self.held_only) {
+            tokio::time::sleep(Duration::from_secs(second).saturating_sub(closed.elapsed())).await;
+            after.push((second, mib()?));
+        }
+        let bytes_each = (full - empty) * 1_048_576.0 / f64::from(self.instances);
+        if self.json {
+            println!(
+                "{}",
+                json!({"peer": peer.name(), "instances": self.instances, "services": self.services, "empty_mib": empty,
+                    "full_mib": full, "peak_mib": peak, "bytes_each": bytes_each, "filled_in_s": took.as_secs_f64(),
+                    "cpu_percent": cpu_percent,
+                    "after_s_mib": after})
+            );
+            return Ok(());
+        }
+        println!(
+            "{}: {} instances in {} services, registered in {:.1} s",
+            peer.name(),
+            self.instances,
+            self.services,
+            took.as_secs_f64()
+        );
+        println!("  empty {empty:.0} MiB, full {full:.0} MiB (peak {peak:.0}), {bytes_each:.0} bytes an instance");
+        println!("  {cpu_percent:.1} % of one processor while they are held");
+        for (second, mib) in after {
+            println!("  {second} s after the last had gone: {mib:.0} MiB");
+        }
+        Ok(())
+    }
+
+    /// That they are there.
+    fn check(&self, running: &Running, run: &str) -> Result<()> {
+        let mut http = Http::connect(running.http[0])?;
+        let wanted = (self.instances / self.services) as usize;
+        for service in [0, self.services / 2, self.services - 1] {
+            let list = http.call(
+                "GET",
+                &format!("/nacos/v1/ns/instance/list?serviceName={run}-{service}"),
+            )?;
+            let list: serde_json::Value = serde_json::from_slice(&list)?;
+            let listed = list["hosts"].as_array().map_or(0, Vec::len);
+            ensure!(
+                listed == wanted,
+                "service {service} lists {listed} instances of {wanted}"
+            );
+        }
+        Ok(())
+    }
+}
+
+async fn publish(server: SocketAddr, run: String, number: u32, services: u32) -> Result<Client> {
+    let mut client = Client::connect(server, None).await?;
+    let ip = format!("10.{}.{}.{}", number >> 16, (number >> 8) & 255, number & 255);
+    // What an instance of Spring Cloud says of itself, and something that no other says.
+    let metadata =
+        json!({"preserved.register.source": "SPRING_CLOUD", "zone": "a", "version": format!("1.0.{number}")});
+    for service in 0..services {
+        let request = grpc::register_request(&format!("{run}-{service}"), &ip, 8_080, &metadata);
+        client
+            .call(&request)
+            .await
+            .with_context(|| format!("service {service}"))?;
+    }
+    Ok(client)
+}
+
+/// Lives as a client does that has nothing to say, until all are over.
+async fn hold(mut client: Client, mut over: watch::Receiver<()>) -> Result<()> {
+    let health = grpc::health_request();
+    loop {
+        tokio::select! {
+            _ = over.changed() => return Ok(()),
+            () = tokio::time::sleep(HEALTH_EVERY) => client.call(&health).await?,
+        }
+    }
+}
