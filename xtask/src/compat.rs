@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use crate::cargo::cargo;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 
@@ -138,15 +139,13 @@ fn install(root: &Path, clients: &[&Client]) -> Result<()> {
 }
 
 pub(crate) fn build(root: &Path, release: bool) -> Result<PathBuf> {
-    let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-    cargo
-        .current_dir(root)
-        .args(["build", "--quiet", "--package", "muster-server", "--bin", "muster"]);
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--package", "muster-server", "--bin", "muster"]);
     if release {
-        cargo.arg("--release");
+        build.arg("--release");
     }
     ensure!(
-        cargo.status().context("cannot run cargo")?.success(),
+        build.status().context("cannot run cargo")?.success(),
         "the server does not build"
     );
     Ok(root

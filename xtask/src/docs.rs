@@ -1,8 +1,8 @@
 //! `cargo xtask docs`: the pages that are written by programs.
 
+use crate::cargo::cargo;
 use crate::{metrics_page, root};
 use anyhow::{Context, bail, ensure};
-use std::process::Command;
 
 /// Writes the pages, or only says which are old.
 ///
@@ -34,7 +34,7 @@ pub(crate) fn run(check: bool) -> anyhow::Result<()> {
 
 /// The program knows its settings best.
 fn config_page() -> anyhow::Result<String> {
-    let output = Command::new(option_env!("CARGO").unwrap_or("cargo"))
+    let output = cargo()
         .args([
             "run",
             "--quiet",
@@ -44,7 +44,6 @@ fn config_page() -> anyhow::Result<String> {
             "--",
             "config-page",
         ])
-        .current_dir(root())
         .output()
         .context("muster config-page")?;
     ensure!(

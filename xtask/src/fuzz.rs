@@ -4,6 +4,7 @@
 //! our own crates; that needs a C++ compiler and no other tool. Each target then runs over its corpus, `--jobs` at a time.
 //! What finds new ways through the code is kept below `target/fuzz`; `--minimize` takes of it what the repository keeps.
 
+use crate::cargo::cargo;
 use crate::root;
 use anyhow::{Context, bail, ensure};
 use std::collections::VecDeque;
@@ -166,12 +167,11 @@ impl Fuzzer {
     fn build() -> anyhow::Result<Self> {
         let folder = root().join("target/fuzz");
         let begun = now();
-        let status = Command::new(option_env!("CARGO").unwrap_or("cargo"))
+        let status = cargo()
             .args(["build", "--locked", "--package", "muster-fuzz", "--bin", "muster-fuzz"])
             .args(["--features", "engine", "--profile", "fuzz", "--target-dir"])
             .arg(&folder)
             .env("RUSTC_WORKSPACE_WRAPPER", root().join("fuzz/instrument"))
-            .current_dir(root())
             .status()
             .context("cargo build")?;
         ensure!(

@@ -1,8 +1,8 @@
 //! `cargo xtask histories`: clients against real processes under faults; what they saw is checked. `--help` says how.
 
+use crate::cargo::cargo;
 use crate::root;
 use anyhow::{Context, ensure};
-use std::path::Path;
 use std::process::Command;
 
 /// The crate and its program.
@@ -46,10 +46,4 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
 )]
 fn given_program() -> Option<std::ffi::OsString> {
     std::env::var("MUSTER_BIN").ok().map(Into::into)
-}
-
-fn cargo() -> Command {
-    let mut command = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-    command.current_dir(Path::new(&root()));
-    command
 }

@@ -1,10 +1,10 @@
 //! `cargo xtask layers`: the floors as cargo sees them.
 
+use crate::cargo::cargo;
 use crate::floors::{Arrows, floor_of, wrong_arrows};
 use crate::root;
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
-use std::process::Command;
 
 const PACKAGE_PREFIX: &str = "muster-";
 
@@ -28,9 +28,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 fn metadata() -> anyhow::Result<Value> {
-    let output = Command::new(option_env!("CARGO").unwrap_or("cargo"))
+    let output = cargo()
         .args(["metadata", "--format-version", "1", "--no-deps", "--locked"])
-        .current_dir(root())
         .output()
         .context("cargo metadata")?;
     ensure!(

@@ -4,6 +4,7 @@
 //! that repeats it.
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
+mod cargo;
 mod compat;
 mod docs;
 mod floors;

@@ -4,6 +4,7 @@
 //! the test that has to notice. A rule counts as caught when the code still compiles, and that test fails. `--check` only sees
 //! that every file still fits the code; it is part of `cargo xtask verify`.
 
+use crate::cargo::program;
 use crate::root;
 use anyhow::{Context, bail, ensure};
 use std::fs;
@@ -199,7 +200,7 @@ impl Mutation {
 fn cargo(tree: &Path, arguments: &[&str]) -> anyhow::Result<Output> {
     Command::new("timeout")
         .arg("300")
-        .arg(option_env!("CARGO").unwrap_or("cargo"))
+        .arg(program())
         .args(arguments)
         .current_dir(tree)
         .env("CARGO_TARGET_DIR", root().join("target/mutate/build"))

@@ -2,6 +2,7 @@
 //!
 //! The rounds are `tests/power`'s program `power-rounds`; this builds it, runs it and adds up what the clusters counted.
 
+use crate::cargo::cargo;
 use crate::root;
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
@@ -85,7 +86,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
 }
 
 fn build(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut build = Command::new(option_env!("CARGO").unwrap_or("cargo"));
+    let mut build = cargo();
     build.args([
         "build",
         "--locked",
@@ -100,7 +101,7 @@ fn build(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.release {
         build.arg("--release");
     }
-    let status = build.current_dir(root()).status().context("cannot run cargo")?;
+    let status = build.status().context("cannot run cargo")?;
     ensure!(status.success(), "it does not build");
     Ok(())
 }

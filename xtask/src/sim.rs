@@ -1,5 +1,6 @@
 //! The simulation in bulk: one process a seed, two at a time.
 
+use crate::cargo::cargo;
 use crate::root;
 use anyhow::{Context, bail};
 use std::collections::{BTreeMap, VecDeque};
@@ -71,17 +72,10 @@ fn wanted(arguments: &[String]) -> anyhow::Result<Wanted> {
 
 /// Optimised, with assertions and overflow checks: the profile `sim` of the workspace.
 fn build() -> anyhow::Result<PathBuf> {
-    let mut cargo = Command::new("cargo");
-    cargo
+    let built = cargo()
         .args(["build", "--locked", "--profile", "sim", "--package", "muster-sim"])
-        .current_dir(root());
-    // What cargo tells this command of its own package is news to a build script that asks for it, as ring's does: that and all
-    // that needs it, nearly the whole product, would be built anew whenever somebody has called cargo by hand before.
-    let told = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(told)) {
-        cargo.env_remove(name);
-    }
-    let built = cargo.status().context("cargo")?;
+        .status()
+        .context("cargo")?;
     if !built.success() {
         bail!("the simulation does not build");
     }

@@ -1,14 +1,12 @@
 //! Commands run one after the other, timed, with how to repeat what failed.
 
-use crate::root;
+use crate::cargo::cargo;
 use anyhow::bail;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// One command.
 pub(crate) struct Step {
     name: &'static str,
-    program: String,
     arguments: Vec<String>,
 }
 
@@ -16,8 +14,6 @@ impl Step {
     pub(crate) fn cargo(name: &'static str, arguments: &[&str]) -> Self {
         Self {
             name,
-            // The cargo that runs us, so that the tool chain is the same.
-            program: option_env!("CARGO").unwrap_or("cargo").to_owned(),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         }
     }
@@ -42,10 +38,7 @@ pub(crate) fn run_all(steps: Vec<Step>, fail_fast: bool) -> anyhow::Result<()> {
             reason = "a program for the terminal says how long things take"
         )]
         let begun = Instant::now();
-        let status = Command::new(&step.program)
-            .args(&step.arguments)
-            .current_dir(root())
-            .status();
+        let status = cargo().args(&step.arguments).status();
         let well = matches!(&status, Ok(status) if status.success());
         took.push((step.name, begun.elapsed(), well));
         if !well {
