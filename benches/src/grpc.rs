@@ -12,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::watch;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FRAME_HEAD_BYTES: usize = 9;
@@ -24,6 +25,8 @@ const FIRST_WINDOW_BYTES: i64 = 65_535;
 /// Room for what comes at once.
 const READ_BYTES: usize = 4 * 1_024;
 
+/// As often as SDKs check a connection that has nothing to say.
+const HEALTH_EVERY: Duration = Duration::from_secs(5);
 /// As SDKs wait for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// A server that does not acknowledge a setup has taken it by then; SDKs wait as long.
@@ -157,6 +160,32 @@ impl Client {
         }
         self.put_frame(kind::DATA, END_STREAM, request, message);
         Ok(request)
+    }
+
+    /// Lives as a client does that has nothing to say, until all are over: checks the connection and acknowledges pushes.
+    ///
+    /// # Errors
+    /// The connection has ended, or a check was refused.
+    pub async fn hold(mut self, mut over: watch::Receiver<()>) -> Result<()> {
+        let health = health_request();
+        let mut quiet = tokio::time::interval(HEALTH_EVERY);
+        quiet.reset();
+        loop {
+            tokio::select! {
+                _ = over.changed() => return Ok(()),
+                event = self.next() => match event? {
+                    Event::Told(message) => {
+                        if let Some(ack) = push_ack(&message) {
+                            self.answer(&ack);
+                        }
+                    }
+                    Event::Answered { ok, .. } => ensure!(ok, "a health check was refused"),
+                },
+                _ = quiet.tick() => {
+                    self.ask(&health)?;
+                }
+            }
+        }
     }
 
     /// Queues an answer to what the server told.

@@ -1,6 +1,7 @@
 //! What server processes cost, from `/proc`.
 
 use anyhow::{Context, Result};
+use std::time::Duration;
 
 /// CPU time and resident memory of some processes together.
 #[derive(Clone, Copy, Default, Debug)]
@@ -39,6 +40,19 @@ impl Usage {
             cpu_ticks: self.cpu_ticks - before.cpu_ticks,
             ..self
         }
+    }
+
+    pub fn resident_mib(&self) -> f64 {
+        self.resident_kib as f64 / 1_024.0
+    }
+
+    pub fn peak_mib(&self) -> f64 {
+        self.peak_kib as f64 / 1_024.0
+    }
+
+    /// Hundredths of one processor over so long; a tick is a hundredth of a second.
+    pub fn cpu_percent(&self, over: Duration) -> f64 {
+        self.cpu_ticks as f64 / over.as_secs_f64()
     }
 
     /// Microseconds of CPU for each of `count` requests.

@@ -11,7 +11,8 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use muster_benches::grpc::{self, Client, Event};
+use muster_benches::grpc::{self, Client};
+use muster_benches::load::address_of;
 use muster_benches::push::{fresh_service, now};
 use muster_benches::usage::Usage;
 use serde_json::json;
@@ -26,8 +27,6 @@ use tokio::task::JoinSet;
 const GOAL: u64 = 50_000;
 /// Connections opened at once.
 const OPENING_MAX: usize = 64;
-/// As often as SDKs check a connection that has nothing to say.
-const HEALTH_EVERY: Duration = Duration::from_secs(5);
 /// From the last connection to the first look: what was only needed to open them is given back by then.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -77,7 +76,7 @@ async fn main() -> Result<()> {
                 let client = client?.with_context(|| format!("about connection {number}"))?;
                 let (lost, held) = (lost.clone(), held.clone());
                 holding.spawn(async move {
-                    if hold(client, held).await.is_err() {
+                    if client.hold(held).await.is_err() {
                         lost.fetch_add(1, Ordering::Relaxed);
                     }
                 });
@@ -98,16 +97,15 @@ async fn main() -> Result<()> {
     let kib = |usage: &Usage| usage.resident_kib.saturating_sub(before.resident_kib);
     let each = kib(&later) as f64 / f64::from(args.connections);
     let goal_mib = (before.resident_kib as f64 + each * GOAL as f64) / 1_024.0;
-    let cpu = later.since(&settled).cpu_ticks as f64 / args.seconds as f64;
+    let cpu = later.since(&settled).cpu_percent(Duration::from_secs(args.seconds));
     let opened = f64::from(args.connections) / opened_in.as_secs_f64();
-    let mib = |usage: &Usage| usage.resident_kib as f64 / 1_024.0;
     if args.json {
         println!(
             "{}",
             json!({
                 "bench": "grpc_connections", "connections": args.connections, "used": args.used, "lost": lost,
-                "opened_per_second": opened.round(), "kib_each": each, "resident_before_mib": mib(&before),
-                "resident_mib": mib(&later), "resident_after_mib": mib(&after), "cpu_percent_of_one": cpu,
+                "opened_per_second": opened.round(), "kib_each": each, "resident_before_mib": before.resident_mib(),
+                "resident_mib": later.resident_mib(), "resident_after_mib": after.resident_mib(), "cpu_percent_of_one": cpu,
                 "resident_at_50000_mib": goal_mib,
             })
         );
@@ -123,9 +121,9 @@ async fn main() -> Result<()> {
         );
         println!(
             "memory: {each:.1} KiB each ({:.0} MiB before, {:.0} MiB with them, {:.0} MiB after they have gone); {GOAL} would be {goal_mib:.0} MiB",
-            mib(&before),
-            mib(&later),
-            mib(&after)
+            before.resident_mib(),
+            later.resident_mib(),
+            after.resident_mib()
         );
         println!("cpu while held: {cpu:.1} % of one processor");
     }
@@ -141,7 +139,7 @@ struct Own {
 
 fn own(run: &str, number: u32, per_service: u32) -> Own {
     let service = format!("{run}-{}", number / per_service);
-    let ip = format!("10.{}.{}.{}", number >> 16, (number >> 8) & 255, number & 255);
+    let ip = address_of(number.into());
     Own {
         publish: grpc::register_request(&service, &ip, 8_080, &json!({"zone": "a"})),
         subscribe: grpc::subscribe_request(&service),
@@ -155,27 +153,4 @@ async fn open(server: SocketAddr, from: IpAddr, own: Option<Own>) -> Result<Clie
         client.call(&own.subscribe).await.context("subscribe")?;
     }
     Ok(client)
-}
-
-/// Lives as a client does that has nothing to say, until all are over.
-async fn hold(mut client: Client, mut over: watch::Receiver<()>) -> Result<()> {
-    let health = grpc::health_request();
-    let mut quiet = tokio::time::interval(HEALTH_EVERY);
-    quiet.reset();
-    loop {
-        tokio::select! {
-            _ = over.changed() => return Ok(()),
-            event = client.next() => match event? {
-                Event::Told(message) => {
-                    if let Some(ack) = grpc::push_ack(&message) {
-                        client.answer(&ack);
-                    }
-                }
-                Event::Answered { ok, .. } => ensure!(ok, "a health check was refused"),
-            },
-            _ = quiet.tick() => {
-                client.ask(&health)?;
-            }
-        }
-    }
 }

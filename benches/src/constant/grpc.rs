@@ -17,8 +17,8 @@ use tonic_prost::ProstCodec;
 pub(super) async fn serve(listen: SocketAddr) -> Result<()> {
     tonic::transport::Server::builder()
         .tcp_nodelay(true)
-        .add_service(Unary)
-        .add_service(Stream)
+        .add_service(Served(Unary))
+        .add_service(Served(Stream))
         .serve(listen)
         .await?;
     Ok(())
@@ -52,15 +52,24 @@ fn payload(kind: &str, json: &'static [u8]) -> Payload {
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
+type Grpc = tonic::server::Grpc<ProstCodec<Payload, Payload>>;
 
-#[derive(Clone)]
-struct Unary;
+/// One of the protocol's two services.
+trait Call: Clone + Send + 'static {
+    const SERVICE: &'static str;
 
-impl tonic::server::NamedService for Unary {
-    const NAME: &'static str = "Request";
+    fn answer(self, grpc: Grpc, request: http::Request<Body>) -> impl Future<Output = http::Response<Body>> + Send;
 }
 
-impl tower::Service<http::Request<Body>> for Unary {
+/// A call as tonic's server takes it.
+#[derive(Clone)]
+struct Served<C>(C);
+
+impl<C: Call> tonic::server::NamedService for Served<C> {
+    const NAME: &'static str = C::SERVICE;
+}
+
+impl<C: Call> tower::Service<http::Request<Body>> for Served<C> {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Answer;
@@ -70,64 +79,61 @@ impl tower::Service<http::Request<Body>> for Unary {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Answer {
-        struct Once;
-        impl tonic::server::UnaryService<Payload> for Once {
-            type Response = Payload;
-            type Future = std::future::Ready<Result<Response<Payload>, Status>>;
-            fn call(&mut self, request: Request<Payload>) -> Self::Future {
-                ready(Ok(Response::new(constant(request.get_ref()))))
-            }
-        }
-        Box::pin(async move {
-            let codec = ProstCodec::<Payload, Payload>::default();
-            Ok(tonic::server::Grpc::new(codec).unary(Once, request).await)
-        })
+        let (call, grpc) = (self.0.clone(), Grpc::new(ProstCodec::default()));
+        Box::pin(async move { Ok(call.answer(grpc, request).await) })
+    }
+}
+
+#[derive(Clone)]
+struct Unary;
+
+impl Call for Unary {
+    const SERVICE: &'static str = "Request";
+
+    async fn answer(self, mut grpc: Grpc, request: http::Request<Body>) -> http::Response<Body> {
+        grpc.unary(self, request).await
+    }
+}
+
+impl tonic::server::UnaryService<Payload> for Unary {
+    type Response = Payload;
+    type Future = std::future::Ready<Result<Response<Payload>, Status>>;
+
+    fn call(&mut self, request: Request<Payload>) -> Self::Future {
+        ready(Ok(Response::new(constant(request.get_ref()))))
     }
 }
 
 #[derive(Clone)]
 struct Stream;
 
-impl tonic::server::NamedService for Stream {
-    const NAME: &'static str = "BiRequestStream";
-}
+impl Call for Stream {
+    const SERVICE: &'static str = "BiRequestStream";
 
-impl tower::Service<http::Request<Body>> for Stream {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Answer {
-        struct Open;
-        impl tonic::server::StreamingService<Payload> for Open {
-            type Response = Payload;
-            type ResponseStream =
-                Pin<Box<dyn tonic::codegen::tokio_stream::Stream<Item = Result<Payload, Status>> + Send>>;
-            type Future = std::future::Ready<Result<Response<Self::ResponseStream>, Status>>;
-            fn call(&mut self, request: Request<Streaming<Payload>>) -> Self::Future {
-                let acknowledged = payload(
-                    "SetupAckRequest",
-                    br#"{"headers":{},"abilityTable":{},"module":"internal"}"#,
-                );
-                // The acknowledgement, then silence for as long as the client's half stands.
-                let stream = Held {
-                    acknowledged: Some(acknowledged),
-                    client: request.into_inner(),
-                };
-                ready(Ok(Response::new(Box::pin(stream))))
-            }
-        }
-        Box::pin(async move {
-            let codec = ProstCodec::<Payload, Payload>::default();
-            Ok(tonic::server::Grpc::new(codec).streaming(Open, request).await)
-        })
+    async fn answer(self, mut grpc: Grpc, request: http::Request<Body>) -> http::Response<Body> {
+        grpc.streaming(self, request).await
     }
 }
 
+impl tonic::server::StreamingService<Payload> for Stream {
+    type Response = Payload;
+    type ResponseStream = Pin<Box<dyn tonic::codegen::tokio_stream::Stream<Item = Result<Payload, Status>> + Send>>;
+    type Future = std::future::Ready<Result<Response<Self::ResponseStream>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<Payload>>) -> Self::Future {
+        let acknowledged = payload(
+            "SetupAckRequest",
+            br#"{"headers":{},"abilityTable":{},"module":"internal"}"#,
+        );
+        let stream = Held {
+            acknowledged: Some(acknowledged),
+            client: request.into_inner(),
+        };
+        ready(Ok(Response::new(Box::pin(stream))))
+    }
+}
+
+/// The acknowledgement, then silence for as long as the client's half stands.
 struct Held {
     acknowledged: Option<Payload>,
     client: Streaming<Payload>,

@@ -10,12 +10,12 @@ mod pace;
 mod scenario;
 
 pub use outcome::Outcome;
-pub use scenario::{Door, Scenario, Shape};
+pub use scenario::{Door, Scenario, Shape, address_of};
 
-use crate::http;
 use crate::peers::Program;
 use crate::push::{fresh_service, now};
 use crate::usage::Usage;
+use crate::{grpc, http};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use hdrhistogram::Histogram;
@@ -25,6 +25,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Longer delays count as this: a minute.
@@ -54,6 +55,13 @@ pub struct Plan {
     pub shows_progress: bool,
 }
 
+/// Clients that publish what a scenario asks for, until this is dropped.
+#[derive(Default)]
+struct Filling {
+    clients: JoinSet<Result<()>>,
+    over: watch::Sender<()>,
+}
+
 #[derive(Default)]
 struct Shared {
     counts: AtomicBool,
@@ -69,7 +77,7 @@ impl Plan {
         self.scenario.check(self.door)?;
         ensure!(!self.servers.is_empty(), "no server");
         let run = fresh_service("load");
-        self.fill(&run).await.context("registering what is there beforehand")?;
+        let _filling = self.fill(&run).await.context("registering what is there beforehand")?;
         let lines = self.open().await?;
         let shared = Arc::new(Shared::default());
         let mut drivers = JoinSet::new();
@@ -117,49 +125,35 @@ impl Plan {
         Ok(lines)
     }
 
-    /// Registers what the scenario asks for, in a moment that is not measured.
-    async fn fill(&self, run: &str) -> Result<()> {
+    /// Registers what the scenario asks for, in a moment that is not measured. What connections publish stays until the answer
+    /// is dropped.
+    async fn fill(&self, run: &str) -> Result<Filling> {
+        let mut filling = Filling::default();
         match self.door {
-            Door::Http if self.scenario == Scenario::Persistent => return switch_checks_off(self.servers[0]).await,
-            Door::Http if self.scenario.wants_instances() => self.fill_over_http(run).await?,
-            Door::Grpc if self.scenario.wants_instances() => return self.fill_over_grpc(run).await,
-            _ => return Ok(()),
-        }
-        tokio::time::sleep(COPIED).await;
-        Ok(())
-    }
-
-    async fn fill_over_http(&self, run: &str) -> Result<()> {
-        let mut filling = JoinSet::new();
-        for number in 0..FILLING {
-            let (plan, run) = (self.clone(), run.to_owned());
-            filling.spawn(async move {
-                let mut line = Line::open(Door::Http, plan.servers[0]).await?;
-                for n in (u64::from(number)..plan.shape.instances).step_by(FILLING as usize) {
-                    let request = scenario::http(Scenario::Register, &run, n, plan.shape.per_service);
-                    ensure!(line.call(&request).await?, "refused");
-                }
-                Ok(())
-            });
-        }
-        while let Some(filled) = filling.join_next().await {
-            filled??;
-        }
-        Ok(())
-    }
-
-    /// Ten instances in each service, as over HTTP; their connections stay until the program ends.
-    async fn fill_over_grpc(&self, run: &str) -> Result<()> {
-        for connection in 0..self.shape.per_service as u32 {
-            let mut line = Line::open(Door::Grpc, self.servers[0]).await?;
-            for service in 0..self.shape.services {
-                let request = scenario::over_grpc(Scenario::Register, run, connection, service);
-                ensure!(line.call(&request).await?, "refused");
+            Door::Http if self.scenario == Scenario::Persistent => {
+                switch_checks_off(self.servers[0]).await?;
+                return Ok(filling);
             }
-            #[allow(clippy::disallowed_methods, reason = "it ends with the benchmark")]
-            tokio::spawn(async move { line.live().await });
+            _ if !self.scenario.wants_instances() => return Ok(filling),
+            Door::Http => {
+                let requests = Scenario::Register.requests(Door::Http, &self.shape, run, 0);
+                send_each(self.servers[0], requests, FILLING).await?;
+            }
+            Door::Grpc => self.publish(run, &mut filling).await?,
         }
         tokio::time::sleep(COPIED).await;
+        Ok(filling)
+    }
+
+    /// As many instances in each service as over HTTP, which are there as long as their connections.
+    async fn publish(&self, run: &str, filling: &mut Filling) -> Result<()> {
+        for connection in 0..self.shape.per_service as u32 {
+            let mut client = grpc::Client::connect(self.servers[0], None).await?;
+            for request in Scenario::Register.requests(Door::Grpc, &self.shape, run, connection) {
+                client.call(&request).await?;
+            }
+            filling.clients.spawn(client.hold(filling.over.subscribe()));
+        }
         Ok(())
     }
 
@@ -192,6 +186,30 @@ pub async fn switch_checks_off(server: SocketAddr) -> Result<()> {
     connection.exchange(off.as_bytes()).await.map(drop)
 }
 
+/// Sends each of these requests once over HTTP, from so many connections side by side.
+///
+/// # Errors
+/// One is refused, or a connection fails.
+pub async fn send_each(server: SocketAddr, requests: Vec<Bytes>, connections: u32) -> Result<()> {
+    let (requests, step) = (Arc::new(requests), connections as usize);
+    let mut sending = JoinSet::new();
+    for first in 0..step {
+        let requests = Arc::clone(&requests);
+        sending.spawn(async move {
+            let mut connection = http::Connection::open(server).await?;
+            for request in requests.iter().skip(first).step_by(step) {
+                let status = connection.exchange(request).await?;
+                ensure!(status == 200, "a registration was answered {status}");
+            }
+            Ok(())
+        });
+    }
+    while let Some(sent) = sending.join_next().await {
+        sent??;
+    }
+    Ok(())
+}
+
 /// Sends so many calls of a scenario on one connection, after what it wants has been registered and `begins` was called.
 ///
 /// # Errors
@@ -218,7 +236,7 @@ pub async fn send(
     scenario.check(door)?;
     // The same name each time: a longer one costs more.
     let run = "counted";
-    plan.fill(run).await?;
+    let _filling = plan.fill(run).await?;
     let mut line = Line::open(door, plan.servers[0]).await?;
     let requests = plan.requests(run, 0);
     tokio::time::sleep(WARM_UP).await;

@@ -28,7 +28,6 @@ impl Outcome {
     pub(super) fn new(plan: &Plan, delays: &Histogram<u64>, took: Duration, refused: u64, usage: Usage) -> Self {
         let calls = delays.len();
         let ms = |us: u64| us as f64 / 1_000.0;
-        let mib = |kib: u64| kib as f64 / 1_024.0;
         Self {
             scenario: plan.scenario.name(),
             connections: plan.connections,
@@ -40,8 +39,8 @@ impl Outcome {
             max_ms: ms(delays.max()),
             refused,
             cpu_us_each: usage.cpu_us_each(calls),
-            resident_mib: mib(usage.resident_kib),
-            peak_mib: mib(usage.peak_kib),
+            resident_mib: usage.resident_mib(),
+            peak_mib: usage.peak_mib(),
         }
     }
 

@@ -90,19 +90,20 @@ impl Scenario {
     }
 }
 
-fn ip(n: u64) -> String {
+/// An address of its own for each of sixteen million instances.
+pub fn address_of(n: u64) -> String {
     format!("10.{}.{}.{}", (n >> 16) & 255, (n >> 8) & 255, n & 255)
 }
 
 /// One request about instance number `n`.
-pub(super) fn http(scenario: Scenario, run: &str, n: u64, per_service: u64) -> Bytes {
+fn http(scenario: Scenario, run: &str, n: u64, per_service: u64) -> Bytes {
     let service = format!("DEFAULT_GROUP%40%40{run}-{}", n / per_service);
     match scenario {
         Scenario::Beat => http_text(
             "PUT",
             &format!(
                 "instance/beat?namespaceId=public&serviceName={service}&clusterName=DEFAULT&ip={}&port=8080",
-                ip(n)
+                address_of(n)
             ),
         ),
         Scenario::List => http_text(
@@ -113,7 +114,7 @@ pub(super) fn http(scenario: Scenario, run: &str, n: u64, per_service: u64) -> B
         ),
         _ => http_text(
             "POST",
-            &instance(&service, &ip(n), 8_080, scenario != Scenario::Persistent),
+            &instance(&service, &address_of(n), 8_080, scenario != Scenario::Persistent),
         ),
     }
 }
@@ -133,7 +134,7 @@ fn http_text(method: &str, target: &str) -> Bytes {
 fn day(shape: &Shape, run: &str, connection: u32) -> Vec<Bytes> {
     let own = u64::from(connection) % shape.instances;
     let service = format!("DEFAULT_GROUP%40%40{run}-{}", own / shape.per_service);
-    let comes = instance(&service, &ip(own), 9_090, true);
+    let comes = instance(&service, &address_of(own), 9_090, true);
     (0..shape.instances)
         .map(|n| {
             let turn = (n as usize * 7) % DAY;
@@ -149,7 +150,7 @@ fn day(shape: &Shape, run: &str, connection: u32) -> Vec<Bytes> {
 }
 
 /// One request of a connection about one of its services.
-pub(super) fn over_grpc(scenario: Scenario, run: &str, connection: u32, service: u64) -> Bytes {
+fn over_grpc(scenario: Scenario, run: &str, connection: u32, service: u64) -> Bytes {
     let name = format!("{run}-{service}");
     match scenario {
         Scenario::Health => grpc::health_request(),
@@ -159,7 +160,7 @@ pub(super) fn over_grpc(scenario: Scenario, run: &str, connection: u32, service:
                 "cluster": "", "healthyOnly": false, "udpPort": 0, "module": "naming"})
             .to_string(),
         ),
-        _ => grpc::register_request(&name, &ip(u64::from(connection)), 8_080, &json!({"zone": "a"})),
+        _ => grpc::register_request(&name, &address_of(connection.into()), 8_080, &json!({"zone": "a"})),
     }
 }
 

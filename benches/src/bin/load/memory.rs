@@ -5,6 +5,7 @@ use crate::Started;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use muster_benches::grpc::{self, Client};
+use muster_benches::load::address_of;
 use muster_benches::peers::{Peer, Running};
 use muster_benches::push::{Http, fresh_service, now};
 use serde_json::json;
@@ -13,8 +14,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// As often as SDKs check a connection that has nothing to say.
-const HEALTH_EVERY: Duration = Duration::from_secs(5);
 /// From the last registration, and from the last close, to the look that counts.
 const SETTLE: Duration = Duration::from_secs(20);
 /// How long they are held then.
@@ -53,7 +52,7 @@ impl Memory {
     }
 
     async fn measure(&self, peer: Peer, running: &Running) -> Result<()> {
-        let mib = || anyhow::Ok(running.usage()?.resident_kib as f64 / 1_024.0);
+        let mib = || anyhow::Ok(running.usage()?.resident_mib());
         tokio::time::sleep(Duration::from_secs(3)).await;
         let empty = mib()?;
         let (begun, run) = (now(), fresh_service("many"));
@@ -64,7 +63,7 @@ impl Memory {
         }
         let mut holding = JoinSet::new();
         while let Some(client) = opening.join_next().await {
-            holding.spawn(hold(client??, held.clone()));
+            holding.spawn(client??.hold(held.clone()));
         }
         let took = begun.elapsed();
         tokio::time::sleep(SETTLE).await;
@@ -72,8 +71,8 @@ impl Memory {
         let settled = running.usage()?;
         tokio::time::sleep(HELD).await;
         let usage = running.usage()?;
-        let cpu_percent = usage.since(&settled).cpu_ticks as f64 / HELD.as_secs_f64();
-        let (full, peak) = (mib()?, usage.peak_kib as f64 / 1_024.0);
+        let cpu_percent = usage.since(&settled).cpu_percent(HELD);
+        let (full, peak) = (usage.resident_mib(), usage.peak_mib());
         drop((over, held));
         while let Some(held) = holding.join_next().await {
             held??;
@@ -131,7 +130,7 @@ impl Memory {
 
 async fn publish(server: SocketAddr, run: String, number: u32, services: u32) -> Result<Client> {
     let mut client = Client::connect(server, None).await?;
-    let ip = format!("10.{}.{}.{}", number >> 16, (number >> 8) & 255, number & 255);
+    let ip = address_of(number.into());
     // What an instance of Spring Cloud says of itself, and something that no other says.
     let metadata =
         json!({"preserved.register.source": "SPRING_CLOUD", "zone": "a", "version": format!("1.0.{number}")});
@@ -143,15 +142,4 @@ async fn publish(server: SocketAddr, run: String, number: u32, services: u32) ->
             .with_context(|| format!("service {service}"))?;
     }
     Ok(client)
-}
-
-/// Lives as a client does that has nothing to say, until all are over.
-async fn hold(mut client: Client, mut over: watch::Receiver<()>) -> Result<()> {
-    let health = grpc::health_request();
-    loop {
-        tokio::select! {
-            _ = over.changed() => return Ok(()),
-            () = tokio::time::sleep(HEALTH_EVERY) => client.call(&health).await?,
-        }
-    }
 }

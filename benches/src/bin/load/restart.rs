@@ -3,15 +3,12 @@
 use crate::Started;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use muster_benches::http::Connection;
-use muster_benches::load::{Door, Scenario, Shape, switch_checks_off};
+use muster_benches::load::{Door, Scenario, Shape, send_each, switch_checks_off};
 use muster_benches::peers::Peer;
 use muster_benches::push::{Http, fresh_service, now};
 use serde_json::json;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
 
 const NODE: u64 = 1;
 /// What was applied is written to the checkpoint in the background.
@@ -35,12 +32,12 @@ pub(crate) struct Restart {
 impl Restart {
     pub(crate) async fn run(self) -> Result<()> {
         let mut running = self.started.start(Peer::Muster).await?;
-        let empty_mib = resident_mib(running.usage()?.resident_kib);
+        let empty_mib = running.usage()?.resident_mib();
         let begun = now();
         self.fill(running.http[0]).await?;
         let filled_s = begun.elapsed().as_secs_f64();
         tokio::time::sleep(SETTLE).await;
-        let full_mib = resident_mib(running.usage()?.resident_kib);
+        let full_mib = running.usage()?.resident_mib();
         let mut cluster = running.cluster.take().context("muster is a cluster")?;
         cluster.stop(NODE).await?;
         let begun = now();
@@ -91,26 +88,7 @@ impl Restart {
             services: 0,
         };
         let run = fresh_service("kept");
-        let requests: Arc<[_]> = Scenario::Persistent.requests(Door::Http, &shape, &run, 0).into();
-        let mut filling = JoinSet::new();
-        for number in 0..self.connections {
-            let (requests, step) = (Arc::clone(&requests), self.connections as usize);
-            filling.spawn(async move {
-                let mut connection = Connection::open(server).await?;
-                for request in requests.iter().skip(number as usize).step_by(step) {
-                    let status = connection.exchange(request).await?;
-                    ensure!(status == 200, "a registration was answered {status}");
-                }
-                Ok(())
-            });
-        }
-        while let Some(filled) = filling.join_next().await {
-            filled??;
-        }
-        Ok(())
+        let requests = Scenario::Persistent.requests(Door::Http, &shape, &run, 0);
+        send_each(server, requests, self.connections).await
     }
-}
-
-fn resident_mib(kib: u64) -> f64 {
-    kib as f64 / 1_024.0
 }
