@@ -263,10 +263,11 @@ impl Consensus {
             Err(error @ (ProposeError::Overloaded { .. } | ProposeError::Stopped(_))) => return Err(error),
             Ok(_) | Err(_) => return Err(inner.no_leader(started)),
         };
-        let remaining = deadline.saturating_duration_since(inner.clock.now());
-        let wait = inner.raft.wait(Some(remaining));
-        let applied = wait.applied_index_at_least(Some(index), "read barrier").await;
-        applied.map(|_| index).map_err(|_| inner.no_leader(started))
+        if inner.applied_here(index, deadline).await {
+            Ok(index)
+        } else {
+            Err(inner.no_leader(started))
+        }
     }
 
     pub fn status(&self) -> Status {
@@ -398,11 +399,19 @@ impl Inner {
     /// moment only, since the write is done whether this member hears of it or not.
     async fn show_here(&self, index: u64, deadline: Instant) {
         let until = deadline.min(self.clock.now() + SHOWN_HERE_WITHIN);
-        if tokio::time::timeout_at(until.into(), self.reached.wait(index))
-            .await
-            .is_err()
-        {
+        if !self.applied_here(index, until).await {
             metrics::NOT_SHOWN_HERE.inc();
+        }
+    }
+
+    /// Whether this member has applied the entry at `index` by then. One that has stopped is not waited for.
+    async fn applied_here(&self, index: u64, until: Instant) -> bool {
+        let mut status = self.status.subscribe();
+        tokio::select! {
+            biased;
+            () = self.reached.wait(index) => true,
+            () = tokio::time::sleep_until(until.into()) => false,
+            _ = status.wait_for(|status| status.role == Role::Stopped) => false,
         }
     }
 
