@@ -7,8 +7,8 @@
 //! node's own, and is itself nothing that another node answers so.
 
 use crate::leaf::minute_of;
-use crate::lease::Due;
-use crate::moment::Moment;
+use crate::lease::timings;
+use crate::moment::{Moment, ms};
 use crate::record::{Body, Gone, Record, State, key_hash};
 use crate::store::{Applied, Store};
 use muster_model::{InstanceKey, ServiceKey};
@@ -92,8 +92,11 @@ impl Store {
                     let claim = state.version;
                     return Merged::Refuted(self.release(&mut leaf, record.clone(), claim, now));
                 }
+                if let Some(unmarked) = self.unmarked(record, &current, &state, seen, now) {
+                    return Merged::Refuted(self.replace(&mut leaf, record, unmarked));
+                }
                 if is_no_sign_of_life(record, &current, &state, seen)
-                    || self.knows_better(record, &current, &state, seen, now)
+                    || knows_better(record, &current, &state, seen, now)
                 {
                     let again = State {
                         version: self.next_version(),
@@ -123,19 +126,33 @@ impl Store {
         released_here && !newer.is_gone() && newer.held_by == self.here() && record.lease.connection().is_none()
     }
 
-    /// Whether a listed instance must be kept as it is against a newer word that rests on silence, or on a registration
-    /// that was repeated since.
-    fn knows_better(&self, record: &Record, current: &State, newer: &State, basis: Moment, now: Moment) -> bool {
-        if current.is_gone() {
-            return false;
+    /// A state without its mark for silence, if by what was seen here the lease holds. All else that it says stays: a
+    /// registration or an edit that came before the mark, and was not heard of here.
+    fn unmarked(&self, record: &Record, current: &State, newer: &State, basis: Moment, now: Moment) -> Option<State> {
+        let listed = newer
+            .listed()
+            .filter(|_| newer.by_silence && !current.is_gone())?;
+        let limit = timings(listed, newer.held_by.is_some()).timeout;
+        if !record.lease.refutes(ms(limit), basis, now) {
+            return None;
         }
-        match newer.body {
-            Body::Gone(Gone::Expired) => record.lease.refutes(Due::Remove, basis, now),
-            Body::Gone(Gone::Deregistered) => record.registered() > newer.version.stamp,
-            // It knew of what is listed here, or it would rank lower. Who holds a connection has taken it back by now.
-            Body::Gone(Gone::Released(_)) => false,
-            Body::Listed(_) => newer.by_silence && record.lease.refutes(Due::Mark, basis, now),
-        }
+        let mut instance = (**listed).clone();
+        instance.healthy = true;
+        Some(self.next_state(Body::Listed(Arc::new(instance)), newer.held_by))
+    }
+}
+
+/// Whether a listed instance must be kept as it is against a newer end that rests on silence, or on a registration that was
+/// repeated since.
+fn knows_better(record: &Record, current: &State, newer: &State, basis: Moment, now: Moment) -> bool {
+    if current.is_gone() {
+        return false;
+    }
+    match newer.body {
+        Body::Gone(Gone::Expired) => record.lease.refutes(record.lease.delete_ms(), basis, now),
+        Body::Gone(Gone::Deregistered) => record.registered() > newer.version.stamp,
+        // It knew of what is listed here, or it would rank lower. Who holds a connection has taken it back by now.
+        Body::Gone(Gone::Released(_)) | Body::Listed(_) => false,
     }
 }
 

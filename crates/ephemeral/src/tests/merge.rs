@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const NOW: Moment = Moment(1 << 40);
+const LONG_AGO: Moment = Moment((1 << 40) - 100_000);
 const WALL_MS: u64 = 1_700_000_000_000;
 
 fn store() -> Store {
@@ -54,8 +55,8 @@ fn record((port, at, origin): (u16, u64, u64)) -> Incoming {
             held_by: Holder::new(MemberId(origin)).filter(|_| kind == 2),
             by_silence: kind == 3,
         },
-        // Seen all at once, so that nobody can refute: what is tested is the order of versions alone.
-        seen: NOW,
+        // Seen all at once and long ago, so that nobody can refute: what is tested is the order of versions alone.
+        seen: LONG_AGO,
         interval_ms: None,
     }
 }
@@ -112,7 +113,7 @@ proptest! {
                     service: held.service.clone(),
                     key: held.key.clone(),
                     state: held.state(),
-                    seen: NOW,
+                    seen: LONG_AGO,
                     interval_ms: None,
                 }, NOW);
             }
@@ -178,9 +179,9 @@ fn marked(at: u64, seen: Moment) -> Incoming {
 fn a_mark_for_silence_brings_nothing_back_that_was_removed_unheard_of() {
     for how in [Gone::Deregistered, Gone::Expired] {
         let store = store();
-        store.merge(listed(1, NOW.minus_ms(20_000)), NOW);
-        store.merge(gone(2, how, NOW.minus_ms(1_000)), NOW);
-        let mark = marked(3, NOW.minus_ms(16_000));
+        store.merge(listed(1, NOW.minus_ms(80_000)), NOW);
+        store.merge(gone(2, how, NOW.minus_ms(31_000)), NOW);
+        let mark = marked(3, NOW.minus_ms(47_000));
         store.hybrid.observe(mark.state.version.stamp);
         let Merged::Refuted(applied) = store.merge(mark.clone(), NOW) else {
             panic!("taken");
@@ -188,6 +189,37 @@ fn a_mark_for_silence_brings_nothing_back_that_was_removed_unheard_of() {
         assert!(applied.version > mark.state.version && !applied.visible);
         assert!(store.instances(&service("a")).is_empty());
     }
+}
+
+#[test]
+fn a_refuted_mark_for_silence_takes_no_edit_back_that_came_before_it() {
+    let store = store();
+    store.merge(listed(1, NOW.minus_ms(2_000)), NOW);
+    let mut mark = marked(100_000, NOW.minus_ms(16_000));
+    let mut edited = instance(1);
+    edited.weight = Weight::new(7.0).unwrap();
+    edited.healthy = false;
+    mark.state.body = Body::Listed(Arc::new(edited));
+    store.hybrid.observe(mark.state.version.stamp);
+    let Merged::Refuted(applied) = store.merge(mark.clone(), NOW) else {
+        panic!("taken");
+    };
+    assert!(applied.version > mark.state.version && applied.visible);
+    let kept = store.instance(&service("a"), &key(1)).unwrap();
+    assert!(kept.healthy && kept.weight.get() == 7.0);
+}
+
+/// Found by the simulation (seed 1122): see [`Lease::refutes`](crate::lease::Lease::refutes).
+#[test]
+fn a_mark_that_a_neighbour_passes_on_with_the_age_of_a_beat_taken_here_is_refuted() {
+    let store = store();
+    store.merge(listed(1, NOW.minus_ms(1_000)), NOW);
+    let mut mark = marked(100_000, NOW.minus_ms(1_000));
+    let mut unhealthy = instance(1);
+    unhealthy.healthy = false;
+    mark.state.body = Body::Listed(Arc::new(unhealthy));
+    assert!(matches!(store.merge(mark, NOW), Merged::Refuted(_)));
+    assert!(store.instance(&service("a"), &key(1)).unwrap().healthy);
 }
 
 #[test]
