@@ -485,7 +485,7 @@ impl Inner {
         }
     }
 
-    /// What this member itself says to a request. Never asks another one.
+    /// What this member itself says to a request. It asks no other one, but who leads for a member that cannot know him.
     async fn answer(&self, from: MemberId, ask: Ask, deadline: Instant) -> Answers {
         let leads = self.leading.leader() == Some(self.local());
         match ask {
@@ -510,6 +510,7 @@ impl Inner {
                     Err(_) => all(Outcome::Unknown(Nothing {})),
                 }
             }
+            Ask::Readmit(readmit) if !leads && !readmit.passed_on => self.pass_on(readmit, deadline).await.into(),
             _ if !leads => Outcome::NothingDone(Nothing {}).into(),
             Ask::ReadIndex(_) => self.read_index(deadline).await.into(),
             Ask::Add(node) => self.add(node, deadline).await.into(),

@@ -66,6 +66,9 @@ pub(crate) struct Readmit {
     /// An earlier request may have removed the member already; add it even if it is none.
     #[prost(bool, tag = "2")]
     pub(crate) again: bool,
+    /// The asked member does not lead and has passed it on: who asks knows the founders alone, and another member may lead.
+    #[prost(bool, tag = "3")]
+    pub(crate) passed_on: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -218,13 +218,14 @@ enum Readmitted {
     Unknown,
 }
 
-/// Asks everybody: this member does not know who leads.
+/// Asks every founder: this member does not know who leads. Who does not passes it on to the leader, who may be no founder.
 async fn readmit(inner: &Inner, others: &[MemberId], again: bool) -> Readmitted {
     for other in others {
         let deadline = inner.clock.now() + READMIT_WITHIN;
         let ask = Ask::Readmit(Readmit {
             node: Some((&inner.config.local).into()),
             again,
+            passed_on: false,
         });
         match inner.ask_member(*other, ask, deadline).await {
             Outcome::Member(_) => return Readmitted::Yes,

@@ -131,6 +131,7 @@ pub fn samples() -> Vec<(u8, Bytes)> {
             ask(Ask::Readmit(Readmit {
                 node: Some(node),
                 again: true,
+                passed_on: true,
             })),
         ),
         (9, wire::encode(&Answers::from(Outcome::Refused("no".into())))),

@@ -175,6 +175,20 @@ impl Inner {
             .unwrap_or(Outcome::Member(node.id))
     }
 
+    /// Has the leader readmit a member that knows the founders alone.
+    pub(crate) async fn pass_on(&self, request: Readmit, deadline: Instant) -> Outcome {
+        match self.leading.leader() {
+            Some(leader) if leader != self.local() => {
+                let ask = Ask::Readmit(Readmit {
+                    passed_on: true,
+                    ..request
+                });
+                self.ask_member(leader, ask, deadline).await
+            }
+            _ => nothing_done(),
+        }
+    }
+
     async fn take_out(&self, id: u64, deadline: Instant) -> Option<Outcome> {
         let metrics = current(&self.raft);
         let ids = BTreeSet::from([id]);

@@ -464,6 +464,24 @@ async fn an_emptied_member_is_taken_back_and_filled_by_the_leader() {
     cluster.stop().await;
 }
 
+/// Found by the simulation (seeds 1048, 1390): it asked the founders alone, none of which led, and so for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_emptied_founder_is_taken_back_by_a_leader_that_is_none() {
+    let mut cluster = Cluster::started(3).await;
+    cluster.propose(1, "a").await.unwrap();
+    let (door, until) = (cluster.node(1).clone(), cluster.soon());
+    let (added, ()) = tokio::join!(door.add_member(member(4), until), cluster.start(4));
+    added.unwrap();
+    door.transfer_leader(Some(MemberId(4)), until).await.unwrap();
+    eventually("4 leads", || async { (cluster.leader().await == 4).then_some(()) }).await;
+    cluster.crash(3).await;
+    std::fs::remove_dir_all(cluster.data_dir(3)).unwrap();
+    cluster.start(3).await;
+    cluster.holds(3, &["a"]).await;
+    cluster.voters(3, &[1, 2, 3, 4]).await;
+    cluster.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_emptied_member_gives_no_second_vote_while_the_others_are_down() {
     let mut cluster = Cluster::started(3).await;
