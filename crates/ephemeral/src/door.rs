@@ -24,7 +24,8 @@ pub struct Ephemeral {
 }
 
 impl Ephemeral {
-    /// Starts copying, comparing and expiring; loads from peers first (see [`Ephemeral::loading`]).
+    /// Starts copying, comparing and expiring; loads from peers first, and again whenever this node has become a member of
+    /// the group (see [`Ephemeral::loading`]).
     pub fn start(
         config: Config,
         membership: Membership,
@@ -68,12 +69,11 @@ impl Ephemeral {
         seen::serve(&node);
         repair::serve(&node);
         loader::serve(&node);
-        let alone = node.membership.view().members.len() <= 1;
-        if alone && node.config.warm_dir.is_none() {
+        let view = node.membership.view();
+        if view.belongs && view.members.len() <= 1 && node.config.warm_dir.is_none() {
             node.set_stage(Stage::Ready);
-        } else {
-            tasks.spawn("ephemeral-load", TaskKind::Critical, loader::run(node.clone()));
         }
+        tasks.spawn("ephemeral-load", TaskKind::Critical, loader::run(node.clone()));
         tasks.spawn("ephemeral-members", TaskKind::Critical, watch_members(node.clone()));
         tasks.spawn("ephemeral-keep", TaskKind::Critical, keeper::run(node.clone()));
         if node.config.warm_dir.is_some() {

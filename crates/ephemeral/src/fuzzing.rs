@@ -150,6 +150,7 @@ impl Member {
         let membership = Membership::fixed(View {
             local: LOCAL,
             members: vec![view(LOCAL), view(PEER)],
+            belongs: true,
             quorum: true,
             epoch: 1,
             since: clock.now(),

@@ -1,6 +1,7 @@
-//! How a node comes by its first list, and when it may show it.
+//! How a node comes by its list when it becomes a member, and when it may show it.
 //!
-//! A node opens once a majority of the members, itself included, and everybody who could be reached has been heard.
+//! A node that is not one of the group (yet, or any more) is told of nothing by the others, so what it has is old: it loads
+//! when the group names it. It opens once a majority of the members, itself included, and everybody who could be reached has been heard.
 //! Whoever is ready gives all it has, in chunks. When nobody is ready (the whole cluster starts), nodes that are loading
 //! themselves count as heard; each then reads its warm copy and takes over what the others read, and all open. Nothing is
 //! ended meanwhile, and whatever was loaded has a full delete timeout from the opening on.
@@ -80,10 +81,33 @@ struct Round {
 pub(crate) async fn run(node: Arc<Node>) {
     tokio::select! {
         () = node.tasks.shutdown().begun() => {}
-        () = load(&node) => {
-            let (instances, services) = (node.store.instances_count(), node.store.services_count());
-            tracing::info!(instances, services, "the ephemeral store is open");
+        () = follow(&node) => {}
+    }
+}
+
+/// Loads each time this node becomes a member; ends with the membership.
+async fn follow(node: &Arc<Node>) {
+    let mut views = node.membership.watch();
+    loop {
+        if !node.is_ready() {
+            let reason = "this node is not a member of a group yet".to_owned();
+            node.loading.send_replace(Loading::Waiting { reason });
+            if views.wait_for(|view| view.belongs).await.is_err() {
+                return;
+            }
+            let mut leaving = node.membership.watch();
+            tokio::select! {
+                () = load(node) => {
+                    let (instances, services) = (node.store.instances_count(), node.store.services_count());
+                    tracing::info!(instances, services, "the ephemeral store is open");
+                }
+                left = leaving.wait_for(|view| !view.belongs) => if left.is_err() { return },
+            }
         }
+        if views.wait_for(|view| !view.belongs).await.is_err() {
+            return;
+        }
+        node.set_stage(Stage::Empty);
     }
 }
 

@@ -129,9 +129,7 @@ impl Store {
     /// A state without its mark for silence, if by what was seen here the lease holds. All else that it says stays: a
     /// registration or an edit that came before the mark, and was not heard of here.
     fn unmarked(&self, record: &Record, current: &State, newer: &State, basis: Moment, now: Moment) -> Option<State> {
-        let listed = newer
-            .listed()
-            .filter(|_| newer.by_silence && !current.is_gone())?;
+        let listed = newer.listed().filter(|_| newer.by_silence && !current.is_gone())?;
         let limit = timings(listed, newer.held_by.is_some()).timeout;
         if !record.lease.refutes(ms(limit), basis, now) {
             return None;

@@ -75,6 +75,7 @@ mod tests {
         Arc::new(View {
             local: MemberId(1),
             members: members.collect(),
+            belongs: true,
             quorum: alive.iter().filter(|alive| **alive).count() >= 2,
             epoch,
             since: std::time::Instant::now(),

@@ -28,7 +28,8 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Starts pinging `members` (this one included).
+    /// Starts pinging `members` (this one included), as configured. This member belongs to no group before
+    /// [`Membership::set_members`] has told of one.
     pub fn start(
         config: Config,
         local: Member,
@@ -37,7 +38,7 @@ impl Membership {
         hybrid: HybridClock,
         tasks: &Tasks,
     ) -> Self {
-        let mut roll = Roll::new(local.id, members.clone(), config.dead_after(), hybrid.clock().now());
+        let mut roll = Roll::new(local.id, members, config.dead_after(), hybrid.clock().now());
         let (sender, view) = watch::channel(Arc::new(roll.look(hybrid.clock().now())));
         let pinger = Arc::new(Pinger {
             config,
@@ -48,7 +49,7 @@ impl Membership {
             hurry: Notify::new(),
             skew_warned: Mutex::new(HashMap::new()),
         });
-        pinger.set_members(members);
+        pinger.tell_transport();
         pinger.start(tasks);
         Self {
             view,
@@ -74,7 +75,7 @@ impl Membership {
         self.view.clone()
     }
 
-    /// Replaces the list of members. A fixed membership keeps the one it has.
+    /// Replaces the list of members by that of the group. A fixed membership keeps the one it has.
     pub fn set_members(&self, members: Vec<Member>) {
         if let Keeper::Pings(pinger) = &self.keeper {
             pinger.set_members(members);

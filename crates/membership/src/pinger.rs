@@ -168,17 +168,20 @@ impl Pinger {
     }
 
     pub(crate) fn set_members(&self, members: Vec<Member>) {
-        let now = self.hybrid.clock().now();
-        let peers = {
-            let mut roll = self.roll.lock();
-            roll.set_members(members, now);
-            roll.peers()
-                .map(|member| (member.id, member.peer_address.clone()))
-                .collect()
-        };
-        self.transport.set_peers(peers);
+        self.roll.lock().set_members(members, self.hybrid.clock().now());
+        self.tell_transport();
         self.look();
         self.hurry.notify_one();
+    }
+
+    /// Where to call the members.
+    pub(crate) fn tell_transport(&self) {
+        let peers = {
+            let roll = self.roll.lock();
+            let address = |member: &Member| (member.id, member.peer_address.clone());
+            roll.peers().map(address).collect()
+        };
+        self.transport.set_peers(peers);
     }
 
     pub(crate) fn set_ready(&self, ready: bool) {

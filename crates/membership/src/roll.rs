@@ -42,6 +42,8 @@ pub(crate) struct Roll {
     local: MemberId,
     dead_after: Duration,
     members: BTreeMap<MemberId, Member>,
+    /// The group itself has named them; until then they are those that were configured.
+    named: bool,
     sights: BTreeMap<MemberId, Sight>,
     ready: bool,
     epoch: u64,
@@ -54,16 +56,26 @@ impl Roll {
             local,
             dead_after,
             members: BTreeMap::new(),
+            named: false,
             sights: BTreeMap::new(),
             ready: false,
             epoch: 0,
             since: now,
         };
-        roll.set_members(members, now);
+        roll.enter_members(members, now);
         roll
     }
 
+    /// The group's own list.
     pub(crate) fn set_members(&mut self, members: Vec<Member>, now: Instant) {
+        if !self.named {
+            self.named = true;
+            self.enter_next_epoch(now);
+        }
+        self.enter_members(members, now);
+    }
+
+    fn enter_members(&mut self, members: Vec<Member>, now: Instant) {
         let before: Vec<_> = self.members.keys().copied().collect();
         self.members = members.into_iter().map(|member| (member.id, member)).collect();
         let local = self.local;
@@ -160,10 +172,12 @@ impl Roll {
             })
             .collect();
         let alive = members.iter().filter(|seen| seen.alive).count();
+        let belongs = self.named && self.members.contains_key(&self.local);
         View {
             local: self.local,
-            // Who is not on the list (any more) decides nothing, however many it sees.
-            quorum: self.members.contains_key(&self.local) && alive * 2 > members.len(),
+            belongs,
+            // Who is not on the list (yet, or any more) decides nothing, however many it sees.
+            quorum: belongs && alive * 2 > members.len(),
             members,
             epoch: self.epoch,
             since: self.since,
@@ -269,8 +283,24 @@ mod tests {
     }
 
     #[test]
-    fn a_quorum_counts_all_configured_members() {
+    fn who_was_only_configured_belongs_to_no_group_and_has_no_quorum() {
+        let (mut roll, start) = roll(2);
+        roll.answered(MemberId(2), &ping(&[]), 0, start);
+        roll.called(MemberId(2), &ping(&[]), 0, start);
+        let view = roll.look(start);
+        assert_eq!(alive(&view), [2]);
+        assert!(!view.belongs && !view.quorum);
+        roll.set_members(vec![member(1), member(2)], start);
+        let named = roll.look(start);
+        assert!(named.belongs && named.quorum && named.epoch > view.epoch);
+        roll.set_members(vec![member(2), member(3)], start);
+        assert!(!roll.look(start).belongs);
+    }
+
+    #[test]
+    fn a_quorum_counts_all_members_of_the_group() {
         let (mut roll, start) = roll(4);
+        roll.set_members((1..=4).map(member).collect(), start);
         roll.answered(MemberId(2), &ping(&[]), 0, start);
         roll.called(MemberId(2), &ping(&[]), 0, start);
         assert!(!roll.look(start).quorum, "two of four");

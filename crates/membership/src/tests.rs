@@ -37,6 +37,7 @@ fn node(network: &Network, id: u64, of: u64) -> Node {
         hybrid.clone(),
         &tasks,
     );
+    membership.set_members((1..=of).map(member).collect());
     Node {
         membership,
         hybrid,

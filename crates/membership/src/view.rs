@@ -30,7 +30,9 @@ pub struct View {
     pub local: MemberId,
     /// All members, sorted by id, this one included.
     pub members: Vec<MemberView>,
-    /// Whether this member sees a majority of the members alive, itself included.
+    /// Whether this member is one of the group, by the list that the group itself keeps.
+    pub belongs: bool,
+    /// Whether this member belongs to the group and sees a majority of its members alive, itself included.
     pub quorum: bool,
     /// Counts changes of who is alive; a higher epoch means responsibilities may have moved.
     pub epoch: u64,
@@ -128,6 +130,7 @@ mod tests {
             .collect();
         View {
             local: MemberId(1),
+            belongs: true,
             quorum: alive.iter().filter(|(_, alive)| *alive).count() > alive.len() / 2,
             members,
             epoch: 1,

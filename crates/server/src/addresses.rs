@@ -40,12 +40,8 @@ impl AddressBook {
         }
     }
 
-    /// The members by id, each with the address to call it at now. `replicated` is empty until the group is founded, and
-    /// the configured members count until then.
+    /// The members of the group by id, each with the address to call it at now.
     pub fn members(&mut self, replicated: &[Member], is_alive: impl Fn(MemberId) -> bool, now: Instant) -> Vec<Member> {
-        if replicated.is_empty() {
-            return self.configured.values().cloned().collect();
-        }
         self.turns
             .retain(|id, _| replicated.iter().any(|member| member.id == *id));
         let mut members: Vec<_> = replicated
@@ -131,12 +127,6 @@ mod tests {
     }
 
     #[test]
-    fn before_the_group_is_founded_the_configured_members_count() {
-        let mut book = AddressBook::new(member(1, "a"), vec![member(1, "a"), member(2, "b")]);
-        assert_eq!(book.members(&[], |_| false, start()), [member(1, "a"), member(2, "b")]);
-    }
-
-    #[test]
     fn a_member_that_moved_at_run_time_is_called_where_raft_says() {
         let mut book = AddressBook::new(member(1, "a"), vec![member(1, "a"), member(2, "old")]);
         let members = book.members(&[member(1, "a"), member(2, "new")], |_| true, start());
@@ -202,6 +192,7 @@ mod tests {
                 seen(4, "10.0.0.4", false, true),
                 seen(5, "10.0.0.5", true, true),
             ],
+            belongs: true,
             quorum: true,
             epoch: 1,
             since: start(),

@@ -210,7 +210,7 @@ fn peers_of(members: &[Member]) -> Vec<(MemberId, String)> {
         .collect()
 }
 
-/// Hands the replicated members to `membership`, which hands their addresses to the transport.
+/// Hands the members of the group to `membership`, which hands their addresses to the transport.
 fn follow_members(mut book: AddressBook, membership: &Membership, consensus: &Consensus, clock: &Clock, tasks: &Tasks) {
     let (membership, mut status, clock) = (membership.clone(), consensus.watch(), clock.clone());
     let shutdown = tasks.shutdown().clone();
@@ -223,7 +223,8 @@ fn follow_members(mut book: AddressBook, membership: &Membership, consensus: &Co
             };
             let alive: BTreeSet<_> = membership.view().living_peers().map(|member| member.id).collect();
             let members = book.members(&replicated, |id| alive.contains(&id), clock.now());
-            if members != handed {
+            // There are none while this node knows of no group.
+            if !members.is_empty() && members != handed {
                 tracing::info!(members = ?members.iter().map(|m| format!("{}@{}", m.id, m.client_address)).collect::<Vec<_>>(), "members");
                 membership.set_members(members.clone());
                 handed = members;

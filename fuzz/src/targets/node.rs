@@ -37,6 +37,7 @@ pub(crate) fn node() -> Testbed {
     let membership = Membership::fixed(View {
         local: MemberId(1),
         members: vec![member],
+        belongs: true,
         quorum: true,
         epoch: 1,
         since: clock.now(),

@@ -467,6 +467,7 @@ mod tests {
         let view = View {
             local: MemberId(1),
             members: vec![seen(1, true, None), seen(2, true, Some(now)), seen(4, false, None)],
+            belongs: true,
             quorum: true,
             epoch: 4,
             since: now,

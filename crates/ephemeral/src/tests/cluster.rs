@@ -92,7 +92,7 @@ pub(crate) fn timed(port: u16, interval: u32, timeout: u32, delete: u32) -> Inst
     instance
 }
 
-fn member(id: u64) -> Member {
+pub(crate) fn member(id: u64) -> Member {
     Member {
         id: MemberId(id),
         client_address: format!("10.0.0.{id}:8848"),
@@ -117,6 +117,7 @@ pub(crate) fn start_on(disk: Arc<dyn Disk>, network: &Network, id: u64, of: u64,
         hybrid.clone(),
         &tasks,
     );
+    membership.set_members((1..=of).map(member).collect());
     let told = Arc::new(Told::default());
     let store = Ephemeral::start_on(
         disk,

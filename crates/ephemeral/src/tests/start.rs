@@ -3,6 +3,7 @@
 use super::cluster::*;
 use crate::{Config, Loading};
 use muster_model::MemberId;
+use muster_storage::RealDisk;
 use muster_storage::testing::FaultyDisk;
 use muster_transport::memory::Network;
 use std::path::Path;
@@ -266,5 +267,42 @@ async fn a_torn_or_foreign_warm_copy_is_ignored_as_a_whole() {
         eventually("it is ready", Duration::from_secs(1), || node.is_ready()).await;
         assert_eq!(node.ports(&s).len(), expected);
         node.tasks.shutdown().begin();
+    }
+}
+
+/// Found by the simulation (seed 1129): a member that was added half a minute after it had started showed what it had copied
+/// at its start.
+#[tokio::test(start_paused = true)]
+async fn a_node_loads_when_it_becomes_a_member_and_again_when_it_becomes_one_anew() {
+    let network = Network::new();
+    let nodes = ready_cluster(&network, 3).await;
+    let s = service("a");
+    let joiner = start_on(Arc::new(RealDisk), &network, 4, 3, Config::default());
+    seconds(5).await;
+    assert!(!joiner.is_ready(), "the list it was given does not name it");
+    for ports in [1..=10, 11..=20] {
+        for port in ports.clone() {
+            nodes[0]
+                .store
+                .register(&s, timed(port, 5_000, 600_000, 600_000))
+                .unwrap();
+        }
+        millis(100).await;
+        for node in nodes.iter().chain([&joiner]) {
+            node.membership.set_members((1..=4).map(member).collect());
+        }
+        eventually("it is ready", Duration::from_secs(10), || {
+            let listed: Vec<u16> = joiner.ports(&s);
+            assert!(
+                !joiner.is_ready() || listed.ends_with(&[*ports.end()]),
+                "it opened with {listed:?}"
+            );
+            joiner.is_ready()
+        })
+        .await;
+        for node in nodes.iter().chain([&joiner]) {
+            node.membership.set_members((1..=3).map(member).collect());
+        }
+        eventually("it is not ready", Duration::from_secs(1), || !joiner.is_ready()).await;
     }
 }

@@ -83,6 +83,7 @@ fn two_members(clock: &Clock, local: u64, both_alive: bool) -> Membership {
     Membership::fixed(View {
         local: MemberId(local),
         members: vec![seen(member(1, 8848), true), seen(member(2, 8858), both_alive)],
+        belongs: true,
         quorum: true,
         epoch: 1,
         since: clock.now(),
