@@ -73,6 +73,18 @@ fn run() -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    if arguments.log {
+        // What it draws must not be missing from what the world draws.
+        let listening = std::thread::spawn(|| {
+            tracing_subscriber::fmt()
+                .with_env_filter(tracing_subscriber::EnvFilter::new("info,openraft=error"))
+                .with_ansi(false)
+                .without_time()
+                .with_writer(std::io::stdout)
+                .init();
+        });
+        listening.join().map_err(|_| anyhow::anyhow!("no log"))?;
+    }
     entropy::seed(arguments.seed);
     muster_runtime::keep_to_one_thread(true);
     std::panic::set_hook(Box::new(|panic| {
@@ -81,14 +93,6 @@ fn run() -> anyhow::Result<ExitCode> {
             panics.push(panic.to_string());
         }
     }));
-    if arguments.log {
-        tracing_subscriber::fmt()
-            .with_env_filter(tracing_subscriber::EnvFilter::new("info,openraft=error"))
-            .with_ansi(false)
-            .without_time()
-            .with_writer(std::io::stdout)
-            .init();
-    }
     let Some(mut plan) = Plan::new(arguments.seed, arguments.world.as_deref()) else {
         let names: Vec<&str> = WORLDS.iter().map(|(name, _)| *name).collect();
         bail!("no such world; there are {}", names.join(", "));

@@ -53,17 +53,17 @@ pub enum Request {
 }
 
 impl Request {
-    /// Goes over a connection, on which nothing overtakes another.
-    pub fn is_streamed(&self) -> bool {
-        matches!(
-            self,
-            Request::HealthCheck(_)
-                | Request::Publish { .. }
-                | Request::Withdraw { .. }
-                | Request::Watch { .. }
-                | Request::Close(_)
-                | Request::Alive(_)
-        )
+    /// The connection it goes over, on which nothing is lost or overtakes another.
+    pub fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Request::HealthCheck(connection)
+            | Request::Publish { connection, .. }
+            | Request::Withdraw { connection, .. }
+            | Request::Watch { connection, .. }
+            | Request::Close(connection)
+            | Request::Alive(connection) => Some(*connection),
+            _ => None,
+        }
     }
 
     pub fn name(&self) -> &'static str {

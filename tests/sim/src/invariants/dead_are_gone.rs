@@ -3,7 +3,8 @@
 //! An instance whose client has fallen silent, or has left without an answer, is on no list of a node that answers 35 s
 //! after the last reason to list it (the last beat that any node took, the end of its connection), or after the last fault
 //! began or ended, or after the last node began to answer, whichever is latest. Faults count because each change of who is
-//! responsible grants a full lease of 30 s to whom the new one has not seen, and a minority ends nothing.
+//! responsible grants a full lease of 30 s to whom the new one has not seen. A node that has not been together with a majority
+//! for as long ends nothing and hears of no end (G5), so it may go on listing.
 //!
 //! A node's word for it that came from its own doors is a reason: the connection of a dead client that the door has not
 //! found silent yet is one (25 s, then 27 s at the latest).
@@ -32,6 +33,9 @@ impl Invariant for DeadAreGone {
             }
             for node in world.field.nodes.iter().filter(|node| node.belongs) {
                 let Some(running) = node.serves() else { continue };
+                if !world.field.with_a_majority_since(node, now_ms - GONE_AFTER_MS) {
+                    continue;
+                }
                 if let Some(healthy) = world.listed(running.run, *key) {
                     return Err(Violation {
                         promise: "G6 nothing that is dead stays",

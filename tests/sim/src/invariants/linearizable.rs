@@ -7,9 +7,8 @@
 //! value, an edit that is answered well where nothing is: each has no such order.
 //!
 //! A call of unknown outcome takes effect at any moment after its call, or never: a node may carry it out long after its
-//! client has gone. Refused calls are left out: they take no effect. So are edits that found nothing: the node looks into its own
-//! memory before it proposes one, as a local read does, and may be behind. The search is Wing and Gong's (1993) with Lowe's memory
-//! of what was tried (2017).
+//! client has gone. Refused calls are left out: they take no effect. An edit that finds nothing has looked behind a read barrier:
+//! then there was nothing. The search is Wing and Gong's (1993) with Lowe's memory of what was tried (2017).
 //!
 //! The list that the leader reads right after it acknowledged a write holds that write or a later one ("own writes are
 //! read"). A follower acknowledges what the leader has applied; it lists it itself some milliseconds later, and only a strong
@@ -45,6 +44,7 @@ fn after(call: &Call, value: Option<u64>) -> Option<Option<u64>> {
         (Action::Register(new), Outcome::Done | Outcome::Unknown) => Some(Some(new)),
         (Action::Deregister, Outcome::Done | Outcome::Unknown) => Some(None),
         (Action::Edit(new), Outcome::Done) => value.map(|_| Some(new)),
+        (Action::Edit(_), Outcome::NotFound) => value.is_none().then_some(None),
         (Action::Edit(new), Outcome::Unknown) => Some(value.map(|_| new)),
         (Action::StrongRead, Outcome::Read(read)) => (read == value).then_some(value),
         // Nobody learned anything of it.
@@ -99,7 +99,7 @@ fn calls(operations: &[Operation]) -> Vec<Call> {
         .iter()
         .any(|operation| matches!(operation.action, Action::Edit(_)));
     let matters = |operation: &&Operation| match (operation.outcome, operation.action) {
-        (Outcome::Refused | Outcome::NotFound, _) | (Outcome::Unknown, Action::StrongRead) => false,
+        (Outcome::Refused, _) | (Outcome::Unknown, Action::StrongRead) => false,
         // Nobody has seen it, and nobody is answered well only where there is something.
         (Outcome::Unknown, Action::Register(value)) => conditional || reads.contains(&value),
         _ => true,
@@ -227,6 +227,9 @@ mod tests {
         let edit = call(Action::Edit(2), Outcome::Done, 20, 30);
         assert_eq!(is_linearizable(&[edit]), Ok(false));
         assert_eq!(is_linearizable(&[written, edit]), Ok(true));
+        let nothing_found = call(Action::Edit(2), Outcome::NotFound, 20, 30);
+        assert_eq!(is_linearizable(&[nothing_found]), Ok(true));
+        assert_eq!(is_linearizable(&[written, nothing_found]), Ok(false));
     }
 
     #[test]

@@ -7,8 +7,9 @@
 //!   again within a second);
 //! - 12 s, where datagrams are lost: tries follow after 1 and 3 s, and the next poll comes after 10. So it is where they are lost
 //!   at random, and for as long after the link to the subscriber was bad: a try that was lost on it is followed by another 3 s
-//!   later, and after three of them the node waits for the poll. So it is, too, where the node was restarted since the
-//!   subscriber asked it: it has forgotten its subscribers, and they ask again within 10 s.
+//!   later, and after three of them the node waits for the poll; and what a connection has not carried is sent again after as
+//!   long a wait as the link was bad. So it is, too, where the node was restarted since the subscriber asked it: it has
+//!   forgotten its subscribers, and they ask again within 10 s.
 //!
 //! From 15 s after the calm began it holds that very list, whatever its stamp.
 
@@ -77,8 +78,8 @@ impl Invariant for SubscribersConverge {
             let by_datagram = client.name().starts_with("subscriber");
             let restarted = running.opened_ms.is_none_or(|opened_ms| held.since_ms < opened_ms);
             let was_bad = sound_ms > 0 && now_ms < sound_ms + REPAIRED_MS;
-            let lossy = by_datagram && (was_bad || world.plan().datagrams_lost_per_mille > 0);
-            let limit_ms = match lossy || restarted {
+            let lossy = by_datagram && world.plan().datagrams_lost_per_mille > 0;
+            let limit_ms = match lossy || was_bad || restarted {
                 true => REPAIRED_MS,
                 false => PROMPT_MS,
             };

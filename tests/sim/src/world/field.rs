@@ -110,4 +110,14 @@ impl Field {
         let sound = self.links.sound_since(Place::Member(a.id()), Place::Member(b.id()))?;
         Some(sound.max(a.changed_ms).max(b.changed_ms))
     }
+
+    /// Whether this node has been together with a majority since then. Who is being added or removed counts as a member.
+    pub fn with_a_majority_since(&self, node: &Node, at_ms: u64) -> bool {
+        let members = self.nodes.iter().filter(|other| other.belongs || other.is_up());
+        let together = |other: &&Node| {
+            let since = self.together_since(node, other);
+            other.id() == node.id() || since.is_some_and(|since_ms| since_ms <= at_ms)
+        };
+        members.clone().filter(together).count() * 2 > members.count()
+    }
 }

@@ -1,6 +1,6 @@
 //! What has arrived, and what it does where it arrives.
 
-use super::Arrival;
+use super::{Arrival, Asked, Way};
 use crate::network::Posted;
 use crate::requests::{Reply, Request, RequestId};
 use crate::trace::hash_of;
@@ -62,10 +62,10 @@ impl World {
                 request,
             } => self.arrive_request(to, client, id, request),
             Arrival::Reply { id, reply } => {
-                if let Some((client, from)) = self.traffic.requests.remove(&id) {
+                if let Some(Asked { client, of, .. }) = self.traffic.requests.remove(&id) {
                     self.field
                         .trace
-                        .note("reply", &[id.0], || format!("{} from {from}: {reply:?}", id.0));
+                        .note("reply", &[id.0], || format!("{} from {of}: {reply:?}", id.0));
                     self.with_client(client, |client, hands| client.hear(id, reply, hands));
                 }
             }
@@ -84,16 +84,21 @@ impl World {
                     .node(from)
                     .and_then(|node| node.running.as_ref())
                     .map(|running| running.run);
-                let lost_per_mille = match pushed.connection {
-                    Some(_) => 0,
-                    None => self.plan.datagrams_lost_per_mille,
-                };
-                if let (true, Some(to)) = (acks, run)
-                    && !self.traffic.datagrams.chance(lost_per_mille)
+                let (Some(to), true) = (run, acks) else { return };
+                let token = pushed.token;
+                let ack = Arrival::Ack { to, token, target };
+                if let Some(connection) = pushed.connection {
+                    let way = Way {
+                        member: from,
+                        connection,
+                        client,
+                        to_client: false,
+                    };
+                    self.stream(way, ack);
+                } else if !self.traffic.datagrams.chance(self.plan.datagrams_lost_per_mille)
                     && let Some(at_ms) = self.arrival_ms(client, from)
                 {
-                    let token = pushed.token;
-                    self.traffic.travelling.send(at_ms, Arrival::Ack { to, token, target });
+                    self.traffic.travelling.send(at_ms, ack);
                 }
             }
             Arrival::Ack { to, token, target } => {
@@ -116,6 +121,7 @@ impl World {
                     self.send_request(client, id, from, request, 0);
                 }
             }
+            Arrival::Resent(way) => self.send_stuck(way),
             Arrival::Closes {
                 from,
                 client,

@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod sending;
+mod streams;
 
 use crate::clients::PushedList;
 use crate::facts::Run;
@@ -13,6 +14,7 @@ use muster_model::{ConnectionId, MemberId};
 use muster_push::Target;
 use muster_transport::{Error, Route};
 use std::collections::BTreeMap;
+use streams::{Stream, Way};
 
 /// Something that arrives.
 enum Arrival {
@@ -57,6 +59,8 @@ enum Arrival {
         client: usize,
         connection: ConnectionId,
     },
+    /// Time to send again what is stuck on a connection.
+    Resent(Way),
 }
 
 /// A call between members that has no answer yet.
@@ -68,16 +72,34 @@ struct Calling {
     gone_ms: u64,
 }
 
+/// A client's request that has no answer yet.
+#[derive(Clone, Copy)]
+struct Asked {
+    client: usize,
+    of: MemberId,
+    /// Which connection it and its answer go over, if any.
+    connection: Option<ConnectionId>,
+}
+
+impl Asked {
+    fn way(self, to_client: bool) -> Option<Way> {
+        self.connection.map(|connection| Way {
+            member: self.of,
+            connection,
+            client: self.client,
+            to_client,
+        })
+    }
+}
+
 pub(super) struct Traffic {
     travelling: Travelling<Arrival>,
     calls: BTreeMap<u64, Calling>,
     calls_made: u64,
-    /// Who asked, and whom.
-    requests: BTreeMap<RequestId, (usize, MemberId)>,
+    requests: BTreeMap<RequestId, Asked>,
     pub(super) requests_made: u64,
     connections: BTreeMap<(MemberId, ConnectionId), usize>,
-    /// When the last thing on a client's connection to a node arrives: it is a stream.
-    streams: BTreeMap<(usize, MemberId), u64>,
+    streams: BTreeMap<Way, Stream>,
     /// What arrived at a node that stands still.
     waiting: BTreeMap<MemberId, Vec<Arrival>>,
     /// Which datagrams are lost, doubled or late.

@@ -1,6 +1,6 @@
 //! What is sent, what becomes of it on its way, and calls that end without an answer.
 
-use super::{Arrival, Calling};
+use super::{Arrival, Asked, Calling, Way};
 use crate::clients::PushedList;
 use crate::doors::list_of;
 use crate::facts::{Fact, Run};
@@ -29,25 +29,23 @@ impl World {
         request: Request,
         late_ms: u64,
     ) {
-        self.traffic.requests.insert(id, (client, to));
-        let Some(mut at_ms) = self.arrival_ms(client, to) else {
-            return;
+        let asked = Asked {
+            client,
+            of: to,
+            connection: request.connection(),
         };
-        at_ms += late_ms;
-        if request.is_streamed() {
-            let last = self.traffic.streams.entry((client, to)).or_default();
-            at_ms = at_ms.max(*last);
-            *last = at_ms;
+        self.traffic.requests.insert(id, asked);
+        let arrival = Arrival::Request {
+            to,
+            client,
+            id,
+            request,
+        };
+        if let Some(way) = asked.way(false) {
+            self.stream(way, arrival);
+        } else if let Some(at_ms) = self.arrival_ms(client, to) {
+            self.traffic.travelling.send(at_ms + late_ms, arrival);
         }
-        self.traffic.travelling.send(
-            at_ms,
-            Arrival::Request {
-                to,
-                client,
-                id,
-                request,
-            },
-        );
     }
 
     /// When something that a client sends now arrives, if it does.
@@ -59,13 +57,17 @@ impl World {
     }
 
     pub(super) fn send_reply(&mut self, from: MemberId, id: RequestId, reply: Reply) {
-        let Some(&(client, _)) = self.traffic.requests.get(&id) else {
+        let Some(&asked) = self.traffic.requests.get(&id) else {
             return;
         };
+        let client = asked.client;
         if let Reply::Connected(connection) = &reply {
             self.traffic.connections.insert((from, *connection), client);
         }
-        if let Fate::Arrives { after_ms, .. } = self.field.links.fate(Place::Member(from), Place::Client(client)) {
+        if let Some(way) = asked.way(true) {
+            self.stream(way, Arrival::Reply { id, reply });
+        } else if let Fate::Arrives { after_ms, .. } = self.field.links.fate(Place::Member(from), Place::Client(client))
+        {
             self.traffic
                 .travelling
                 .send(self.field.now_ms + after_ms, Arrival::Reply { id, reply });
@@ -157,11 +159,13 @@ impl World {
         let Some(&client) = self.traffic.connections.get(&(from, connection)) else {
             return;
         };
-        if let Fate::Arrives { after_ms, .. } = self.field.links.fate(Place::Member(from), Place::Client(client)) {
-            self.traffic
-                .travelling
-                .send(self.field.now_ms + after_ms, arrival(from, client));
-        }
+        let way = Way {
+            member: from,
+            connection,
+            client,
+            to_client: true,
+        };
+        self.stream(way, arrival(from, client));
     }
 
     fn push(&mut self, run: Run, delivery: muster_push::Delivery) {
@@ -204,11 +208,21 @@ impl World {
                     run.member, pushed.list
                 )
             });
+        if let Some(connection) = connection {
+            let way = Way {
+                member: run.member,
+                connection,
+                client,
+                to_client: true,
+            };
+            let (from, pushed) = (run.member, Box::new(pushed));
+            return self.stream(way, Arrival::Pushed { from, client, pushed });
+        }
         for _ in 0..copies {
             let fate = self.field.links.fate(Place::Member(run.member), Place::Client(client));
             let Fate::Arrives { after_ms, .. } = fate else { continue };
             let mut at_ms = self.field.now_ms + after_ms;
-            if connection.is_none() && self.traffic.datagrams.chance(self.plan.datagrams_lost_per_mille) {
+            if self.traffic.datagrams.chance(self.plan.datagrams_lost_per_mille) {
                 at_ms += self.traffic.datagrams.between(20, 400);
             }
             self.traffic.travelling.send(
