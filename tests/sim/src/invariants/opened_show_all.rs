@@ -4,8 +4,9 @@
 //! In the first ten seconds in which a node answers,
 //!
 //! - it lists every living instance that another answering node has listed for the last ten seconds, if the two have reached
-//!   each other over sound links since this one was started: it has copied from that one, or compared digests with it. After
-//!   the ten seconds `living_are_listed` goes on;
+//!   each other over sound links since this one was started: it has copied from that one, or compared digests with it. One that
+//!   it has listed once may go again: a client may leave it, and the other hear of that a moment later. After the ten seconds
+//!   `living_are_listed` goes on;
 //! - its replicated state is not older than what was acknowledged before it was started, if it was together with a majority
 //!   all the time: the read barrier of the start.
 
@@ -15,7 +16,7 @@ use crate::names::Key;
 use crate::network::Place;
 use crate::world::{Node, World};
 use muster_model::MemberId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const FIRST_MS: u64 = 10_000;
 const SETTLED_MS: u64 = 10_000;
@@ -24,6 +25,8 @@ const SETTLED_MS: u64 = 10_000;
 pub(super) struct OpenedShowAll {
     /// Since when a node that answers lists an instance.
     since: BTreeMap<(Run, Key), u64>,
+    /// What a node has listed at some time since it answers.
+    ever: BTreeSet<(Run, Key)>,
     judged: BTreeMap<MemberId, u32>,
 }
 
@@ -43,6 +46,7 @@ impl OpenedShowAll {
             for (key, life) in &world.facts.lives {
                 if life.lives() && world.listed(running.run, *key) == Some(true) {
                     self.since.entry((running.run, *key)).or_insert(now_ms);
+                    self.ever.insert((running.run, *key));
                 } else {
                     self.since.remove(&(running.run, *key));
                 }
@@ -76,7 +80,7 @@ impl Invariant for OpenedShowAll {
                         .get(&(other_running.run, *key))
                         .is_some_and(|since| now_ms >= since + SETTLED_MS);
                     let begun = life.begun_ms.is_some_and(|begun_ms| now_ms >= begun_ms + SETTLED_MS);
-                    if settled && begun && world.listed(running.run, *key).is_none() {
+                    if settled && begun && !self.ever.contains(&(running.run, *key)) {
                         return Err(Violation {
                             promise: "G7 a list never shrinks from ignorance",
                             what: format!(

@@ -2,7 +2,8 @@
 //!
 //! In the calm every member of the group answers clients within 15 s (a start takes a leader, elected within 2 s, a copy of
 //! the ephemeral instances and a read barrier; a copy after the loss of all waits for 3 s twice; a member with an emptied disk
-//! is taken out and in again), and from 20 s on every write is answered well.
+//! is taken out and in again), and from 20 s on every write is answered well. Of a member that the operator adds in the calm,
+//! both count from when he was told that it is one.
 
 use super::{Invariant, Violation};
 use crate::facts::Outcome;
@@ -22,7 +23,7 @@ impl Invariant for ReadyAgain {
             return Ok(());
         }
         for node in world.field.nodes.iter().filter(|node| node.belongs) {
-            if node.serves().is_none() {
+            if node.serves().is_none() && now_ms >= node.changed_ms + READY_WITHIN_MS {
                 let running = node.running.as_ref();
                 let readiness = running.and_then(|running| running.within(|parts| parts.core.naming.readiness()));
                 return Err(Violation {
@@ -41,8 +42,9 @@ impl Invariant for ReadyAgain {
         let Some(calm_ms) = world.calm_ms else { return Ok(()) };
         for (key, operations) in &world.facts.operations {
             for operation in operations {
-                let belongs = world.field.node(operation.at).is_some_and(|node| node.belongs);
-                let late = belongs && operation.called_ms >= calm_ms + WRITES_WITHIN_MS;
+                let asked = world.field.node(operation.at).filter(|node| node.belongs);
+                let late =
+                    asked.is_some_and(|node| operation.called_ms >= calm_ms.max(node.changed_ms) + WRITES_WITHIN_MS);
                 let given_up = matches!(operation.outcome, Outcome::Refused)
                     || (operation.outcome == Outcome::Unknown && operation.called_ms + 9_000 < world.now_ms());
                 if late && given_up {
