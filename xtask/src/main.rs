@@ -35,7 +35,8 @@ cargo xtask COMMAND
                    the suites over real processes; ARGS go to the tests
   compat [NAME]    real Nacos clients of 1.x, 2.x and 3.x against three nodes
   openapi          every HTTP call of a node against the description it serves of them
-  mutate [NAME]    breaks our own rules one at a time and sees that a test notices; --check: do they still fit the code
+  mutate [NAME]    breaks our own rules one at a time and sees that a test notices; --check: do they still fit the code;
+                   --sim: sees that the simulation notices
   proof --short|--long [NAME ...]
                    all of the below that show the promises, one after the other, in ten minutes or in a night
   sim              a whole cluster in one thread, from one seed

@@ -2,10 +2,11 @@
 //!
 //! Each file of `tests/mutations` is one broken rule ([`Mutation`]): where, which text stands there, what it is made to say, and
 //! the test that has to notice. A rule counts as caught when the code still compiles, and that test fails. `--check` only sees
-//! that every file still fits the code; it is part of `cargo xtask verify`.
+//! that every file still fits the code; it is part of `cargo xtask verify`. With `--sim` it is the simulation that has to
+//! notice, within a hundred seeds; rules of what is not in it (doors, wires) it cannot.
 
 use crate::cargo::program;
-use crate::root;
+use crate::{root, sim};
 use anyhow::{Context, bail, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,9 @@ use std::time::Instant;
 const FOLDER: &str = "tests/mutations";
 const INSTEAD: &str = "--- instead of";
 const SAYS: &str = "--- says";
+const OPTIONS: [&str; 2] = ["--check", "--sim"];
+/// Of the simulation, for one broken rule.
+const SEEDS: u64 = 100;
 
 /// A rule and how it is broken.
 #[derive(Debug)]
@@ -31,8 +35,8 @@ struct Mutation {
 
 /// What became of a broken rule.
 enum Fate {
-    /// The test failed, as it should.
-    Caught,
+    /// The test failed, as it should; of the simulation, what it said.
+    Caught(String),
     /// The test passed: nobody would have noticed.
     Missed,
     /// It does not compile, or the test is not there.
@@ -42,11 +46,16 @@ enum Fate {
 /// # Errors
 /// A file that does not fit the code, and a broken rule that no test noticed.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let check = arguments.iter().any(|argument| argument == "--check");
+    let has = |option: &str| arguments.iter().any(|argument| argument == option);
+    let (check, simulated) = (has("--check"), has("--sim"));
     let names: Vec<_> = arguments
         .iter()
         .filter(|argument| !argument.starts_with("--"))
         .collect();
+    let unknown = arguments
+        .iter()
+        .find(|argument| argument.starts_with("--") && !OPTIONS.contains(&argument.as_str()));
+    ensure!(unknown.is_none(), "no option {unknown:?}; there are {OPTIONS:?}");
     let mut mutations = read_all()?;
     for name in &names {
         ensure!(
@@ -71,20 +80,19 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
             reason = "a program for the terminal says how long things take"
         )]
         let begun = Instant::now();
-        let (word, detail) = match mutation.play(&tree)? {
-            Fate::Caught => ("caught", String::new()),
-            Fate::Missed => ("MISSED", "the test passed".to_owned()),
+        let test = match simulated {
+            true => "the simulation".to_owned(),
+            false => format!("{}::{}", mutation.package, mutation.test),
+        };
+        let (word, by) = match mutation.play(&tree, simulated)? {
+            Fate::Caught(said) if said.is_empty() => ("caught", test),
+            Fate::Caught(said) => ("caught", said),
+            Fate::Missed => ("MISSED", format!("{test} did not notice")),
             Fate::Unfit(why) => ("UNFIT", why),
         };
-        println!(
-            "{word:<9} {:>6.1}  {:<44} {}::{}",
-            begun.elapsed().as_secs_f64(),
-            format!("{} {}", mutation.promise, mutation.rule),
-            mutation.package,
-            mutation.test
-        );
-        if !detail.is_empty() {
-            println!("{detail}");
+        let rule = format!("{} {}", mutation.promise, mutation.rule);
+        println!("{word:<9} {:>6.1}  {rule:<44} {by}", begun.elapsed().as_secs_f64());
+        if word != "caught" {
             bad.push(mutation.name.clone());
         }
     }
@@ -164,12 +172,15 @@ impl Mutation {
         Ok(text)
     }
 
-    /// Breaks the rule, runs the test, puts the rule back.
-    fn play(&self, tree: &Path) -> anyhow::Result<Fate> {
+    /// Breaks the rule, runs the test or the simulation, puts the rule back.
+    fn play(&self, tree: &Path, simulated: bool) -> anyhow::Result<Fate> {
         let whole = self.fits(tree)?;
         let file = tree.join(&self.file);
         fs::write(&file, whole.replacen(&self.instead, &self.says, 1))?;
-        let fate = self.fate(tree);
+        let fate = match simulated {
+            true => simulated_fate(tree),
+            false => self.fate(tree),
+        };
         fs::write(&file, whole)?;
         fate
     }
@@ -187,7 +198,7 @@ impl Mutation {
         let said = String::from_utf8_lossy(&ran.stdout);
         let of_test = |end: &str| said.lines().any(|line| line.contains(&self.test) && line.contains(end));
         Ok(if of_test("... FAILED") || of_test("has been running") {
-            Fate::Caught
+            Fate::Caught(String::new())
         } else if of_test("... ok") {
             Fate::Missed
         } else {
@@ -196,14 +207,27 @@ impl Mutation {
     }
 }
 
+fn simulated_fate(tree: &Path) -> anyhow::Result<Fate> {
+    let built = cargo(tree, &["build", "--profile", "sim", "--package", "muster-sim"])?;
+    if !built.status.success() {
+        return Ok(Fate::Unfit(String::from_utf8_lossy(&built.stderr).into_owned()));
+    }
+    let program = build_folder().join("sim/muster-sim");
+    Ok(sim::first_broken(&program, SEEDS)?.map_or(Fate::Missed, Fate::Caught))
+}
+
+fn build_folder() -> PathBuf {
+    root().join("target/mutate/build")
+}
+
 /// A broken rule may leave a test waiting for ever; `timeout` ends it, which is a failure as well.
 fn cargo(tree: &Path, arguments: &[&str]) -> anyhow::Result<Output> {
     Command::new("timeout")
-        .arg("300")
+        .arg("1200")
         .arg(program())
         .args(arguments)
         .current_dir(tree)
-        .env("CARGO_TARGET_DIR", root().join("target/mutate/build"))
+        .env("CARGO_TARGET_DIR", build_folder())
         .env("CARGO_TERM_COLOR", "never")
         // A shrunken counterexample is not to be kept: the rule was broken on purpose.
         .env("PROPTEST_FAILURE_PERSISTENCE", "off")

@@ -5,6 +5,7 @@ use crate::root;
 use anyhow::{Context, bail};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -167,33 +168,39 @@ struct Tally {
     took: Duration,
 }
 
-#[allow(clippy::disallowed_methods, reason = "a program for the terminal")]
-fn many(program: &Path, seeds: u64, wanted: &Wanted) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    let worlds = match wanted.world.as_deref() {
-        Some(EACH) => worlds(program)?.into_iter().map(Some).collect(),
-        _ => vec![wanted.world.clone()],
-    };
-    let seeds = wanted.from..wanted.from + seeds;
-    let mut waiting: VecDeque<Which> = seeds
-        .flat_map(|seed| worlds.iter().map(move |world| (seed, world.clone())))
-        .map(|(seed, world)| Which { seed, world })
-        .collect();
-    let all = waiting.len();
+/// What one seed came to.
+pub(crate) struct Played {
+    which: Which,
+    /// All that it said, violations among it.
+    said: String,
+    kept: bool,
+    took: Duration,
+}
+
+impl Played {
+    /// The seed, and the first promise that it broke.
+    fn broken(&self) -> Option<String> {
+        let first = self.said.lines().find_map(|line| line.strip_prefix("VIOLATION "));
+        let world = word_after(&self.said, "world").unwrap_or("?");
+        (!self.kept).then(|| format!("seed {} ({world}): {}", self.which.seed, first.unwrap_or("it hangs")))
+    }
+}
+
+/// Plays seeds, two at a time, until `on_ended` says that it has seen enough.
+fn play(
+    program: &Path,
+    mut waiting: VecDeque<Which>,
+    mut on_ended: impl FnMut(Played) -> ControlFlow<()>,
+) -> anyhow::Result<()> {
     let mut running: Vec<Running> = Vec::new();
-    let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
-    let (mut done, mut failures) = (0, Vec::new());
     loop {
-        let late = wanted.within.is_some_and(|within| begun.elapsed() > within);
         while running.len() < AT_ONCE
-            && failures.len() < FAILURES_SHOWN
-            && !late
             && let Some(which) = waiting.pop_front()
         {
             running.push(Running::start(program, which)?);
         }
         if running.is_empty() {
-            break;
+            return Ok(());
         }
         std::thread::sleep(Duration::from_millis(20));
         let mut going_on = Vec::new();
@@ -202,27 +209,77 @@ fn many(program: &Path, seeds: u64, wanted: &Wanted) -> anyhow::Result<()> {
                 going_on.push(seed);
                 continue;
             };
-            done += 1;
-            let world = seed.which.world.clone();
-            let world = word_after(&said, "world").map(str::to_owned).or(world);
-            let tally = tallies.entry(world.unwrap_or_default()).or_default();
-            tally.seeds += 1;
-            tally.took += seed.begun.elapsed();
-            tally.simulated_ms += word_after(&said, "simulated_ms")
-                .and_then(|ms| ms.parse().ok())
-                .unwrap_or(0);
-            if !kept {
-                tally.failed += 1;
-                println!("{} FAILED\n{said}", seed.which.arguments().join(" "));
-                failures.push(seed.which);
-            }
-            if done % 40 == 0 {
-                let real = begun.elapsed().as_secs_f64();
-                println!("{done} of {all} seeds in {real:.0} s, {} failed", failures.len());
+            let played = Played {
+                took: seed.begun.elapsed(),
+                which: seed.which,
+                said,
+                kept,
+            };
+            if on_ended(played).is_break() {
+                waiting.clear();
             }
         }
         running = going_on;
     }
+}
+
+/// The first of `seeds` seeds that breaks a promise with this program, and which one.
+///
+/// # Errors
+/// The program cannot be run.
+pub(crate) fn first_broken(program: &Path, seeds: u64) -> anyhow::Result<Option<String>> {
+    let waiting = (1..=seeds).map(|seed| Which { seed, world: None }).collect();
+    let mut first = None;
+    play(program, waiting, |played| {
+        first = first.take().or_else(|| played.broken());
+        match first {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        }
+    })?;
+    Ok(first)
+}
+
+#[allow(clippy::disallowed_methods, reason = "a program for the terminal")]
+fn many(program: &Path, seeds: u64, wanted: &Wanted) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let worlds = match wanted.world.as_deref() {
+        Some(EACH) => worlds(program)?.into_iter().map(Some).collect(),
+        _ => vec![wanted.world.clone()],
+    };
+    let seeds = wanted.from..wanted.from + seeds;
+    let waiting: VecDeque<Which> = seeds
+        .flat_map(|seed| worlds.iter().map(move |world| (seed, world.clone())))
+        .map(|(seed, world)| Which { seed, world })
+        .collect();
+    let all = waiting.len();
+    let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+    let (mut done, mut failures) = (0, Vec::new());
+    play(program, waiting, |played| {
+        done += 1;
+        let world = played.which.world.clone();
+        let world = word_after(&played.said, "world").map(str::to_owned).or(world);
+        let tally = tallies.entry(world.unwrap_or_default()).or_default();
+        tally.seeds += 1;
+        tally.took += played.took;
+        tally.simulated_ms += word_after(&played.said, "simulated_ms")
+            .and_then(|ms| ms.parse().ok())
+            .unwrap_or(0);
+        if !played.kept {
+            tally.failed += 1;
+            println!("{} FAILED\n{}", played.which.arguments().join(" "), played.said);
+            failures.push(played.which);
+        }
+        if done % 40 == 0 {
+            let real = begun.elapsed().as_secs_f64();
+            println!("{done} of {all} seeds in {real:.0} s, {} failed", failures.len());
+        }
+        let late = wanted.within.is_some_and(|within| begun.elapsed() > within);
+        match late || failures.len() >= FAILURES_SHOWN {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    })?;
     tell(&tallies, begun.elapsed());
     for which in &failures {
         println!("again: cargo xtask sim {} --trace", which.arguments().join(" "));
