@@ -19,7 +19,7 @@ const SETTLE: Duration = Duration::from_secs(20);
 /// How long they are held then.
 const HELD: Duration = Duration::from_secs(20);
 /// Looks after the last close: tombstones and the allocator have times of their own.
-const AFTERWARDS: [u64; 4] = [5, 20, 60, 120];
+const AFTERWARDS: [u64; 8] = [5, 20, 60, 120, 300, 600, 780, 900];
 
 #[derive(Args)]
 pub(crate) struct Memory {
@@ -31,9 +31,9 @@ pub(crate) struct Memory {
     peers: Vec<Peer>,
     #[command(flatten)]
     started: Started,
-    /// Ends once they have been held for a while
-    #[arg(long)]
-    held_only: bool,
+    /// For how many seconds memory is looked at after the last has gone; removals are remembered for 600 and some
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(..=900))]
+    watched: u64,
     #[arg(long)]
     json: bool,
 }
@@ -78,7 +78,7 @@ impl Memory {
             held??;
         }
         let (closed, mut after) = (now(), Vec::new());
-        for second in AFTERWARDS.into_iter().filter(|_| !self.held_only) {
+        for second in AFTERWARDS.into_iter().filter(|second| *second <= self.watched) {
             tokio::time::sleep(Duration::from_secs(second).saturating_sub(closed.elapsed())).await;
             after.push((second, mib()?));
         }
