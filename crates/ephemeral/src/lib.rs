@@ -21,7 +21,7 @@
 //!
 //! How news travels, each its own file: a changed key is noted per peer and its newest state copied within milliseconds
 //! (`copier`); who has beaten here is told every second (`seen`); stores are compared every two seconds (`repair`); a node
-//! that starts takes a whole copy (`loader`), and the file of the last resort is `warm`. A lease is ended by the one
+//! that becomes a member takes a whole copy (`loader`), and the file of the last resort is `warm`. A lease is ended by the one
 //! `keeper`, after it has asked the others; whoever has seen a later beat refutes it with a newer write.
 //!
 //! Promised: nothing that lives is removed (G5), nothing that is dead stays beyond 35 s (G6), lists are equal 10 s after
