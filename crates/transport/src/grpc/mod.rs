@@ -38,8 +38,9 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_millis(1_500);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// The longest body either way. Speakers keep their messages far below; this bounds what a peer can make us hold.
 pub const BODY_BYTES_MAX: usize = 64 << 20;
-/// Calls served at once per connection; more wait in HTTP/2's flow control.
-const CALLS_PER_CONNECTION_MAX: usize = 4_096;
+/// Calls open at once on a connection; more wait at the caller's end, or are refused. A call whose answer nobody takes is held
+/// until its connection ends, some 1,300 bytes: so many for each stranger are 42 MiB. A member has four connections.
+const CALLS_PER_CONNECTION_MAX: u32 = 256;
 
 pub(crate) type Routes = RwLock<HashMap<Route, Arc<dyn Handler>>>;
 
