@@ -6,6 +6,7 @@ use super::unread::Unread;
 use crate::listener::ACCEPT_PAUSE;
 use crate::metrics::HTTP_CONNECTIONS;
 use crate::tls;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -87,13 +88,10 @@ async fn serve(stream: TcpStream, peer: SocketAddr, door: Arc<Door>, mut stage: 
     drop(place);
 }
 
-async fn answer(
-    stream: tls::Stream,
-    peer: SocketAddr,
-    door: Arc<Door>,
-    mut stage: watch::Receiver<Stage>,
-    place: &Place,
-) {
+async fn answer(stream: tls::Stream, peer: SocketAddr, door: Arc<Door>, stage: watch::Receiver<Stage>, place: &Place) {
+    // A set of one: it looks at what it holds only when that has something to say, and not at every byte that arrives. Each
+    // look at a channel takes a lock that all connections share.
+    let mut orders = FuturesUnordered::from_iter([next_order(place, stage)]);
     let service = service_fn(|request| {
         place.asked();
         let door = door.clone();
@@ -110,24 +108,44 @@ async fn answer(
             .serve_connection(TokioIo::new(Unread::new(stream)), service)
     );
     loop {
-        tokio::select! {
+        let (order, stage) = tokio::select! {
+            biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     tracing::debug!(%peer, %error, "connection ended early");
                 }
                 break;
             }
-            () = place.must_go() => {
+            Some(ordered) = orders.next() => ordered,
+        };
+        match order {
+            Order::Finish => connection.as_mut().graceful_shutdown(),
+            Order::GiveWay => {
                 tracing::debug!(%peer, "a connection that never asked gave way to a newer one");
                 break;
             }
-            changed = stage.changed() => {
-                let now = *stage.borrow_and_update();
-                match now {
-                    Stage::Draining if changed.is_ok() => connection.as_mut().graceful_shutdown(),
-                    _ => break,
-                }
-            }
+            Order::Close => break,
         }
+        orders.push(next_order(place, stage));
     }
+}
+
+/// What a connection is to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Order {
+    /// Answer what is under way.
+    Finish,
+    GiveWay,
+    Close,
+}
+
+async fn next_order(place: &Place, mut stage: watch::Receiver<Stage>) -> (Order, watch::Receiver<Stage>) {
+    let order = tokio::select! {
+        () = place.must_go() => Order::GiveWay,
+        changed = stage.changed() => match *stage.borrow_and_update() {
+            Stage::Draining if changed.is_ok() => Order::Finish,
+            _ => Order::Close,
+        },
+    };
+    (order, stage)
 }

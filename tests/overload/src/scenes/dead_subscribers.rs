@@ -64,7 +64,7 @@ pub(crate) async fn run(ground: &Ground) -> Result<Report> {
             services: 20,
             subscribers: 20_000,
             changes_per_s: 100,
-            length: Duration::from_secs(80),
+            length: Duration::from_secs(400),
         },
     };
     let cluster = start(1, &[]).await?;
