@@ -9,6 +9,40 @@ use tokio::net::TcpStream;
 /// Room for a usual answer; longer ones grow it.
 const READ_BYTES: usize = 16 * 1_024;
 
+/// How an answer says where it ends.
+enum Body {
+    Bytes(usize),
+    Chunks,
+}
+
+impl Body {
+    /// If this line of its head says so.
+    fn of(line: &str) -> Option<Self> {
+        let (name, value) = line.split_once(':')?;
+        if name.eq_ignore_ascii_case("content-length") {
+            return value.trim().parse().ok().map(Self::Bytes);
+        }
+        let chunks = name.eq_ignore_ascii_case("transfer-encoding") && value.trim().eq_ignore_ascii_case("chunked");
+        chunks.then_some(Self::Chunks)
+    }
+}
+
+/// Whether all chunks are there. Nobody sends trailers here.
+fn has_last_chunk(mut body: &[u8]) -> Result<bool> {
+    while let Some(line) = body.windows(2).position(|window| window == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&body[..line])?, 16).context("the size of a chunk")?;
+        let whole = size.checked_add(line + 4).context("the size of a chunk")?;
+        let Some(rest) = body.get(whole..) else {
+            return Ok(false);
+        };
+        if size == 0 {
+            return Ok(true);
+        }
+        body = rest;
+    }
+    Ok(false)
+}
+
 pub struct Connection {
     stream: TcpStream,
     read: Vec<u8>,
@@ -47,16 +81,18 @@ impl Connection {
         };
         let text = std::str::from_utf8(&self.read[..head])?;
         let status = text.get(9..12).context("no status line")?.parse()?;
-        let length = text.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            let is_length = name.eq_ignore_ascii_case("content-length");
-            is_length.then(|| value.trim().parse::<usize>().ok())?
-        });
-        let Some(length) = length else {
-            bail!("an answer without Content-Length:\n{text}")
-        };
-        while self.read.len() < head + length {
-            self.more().await?;
+        match text.lines().find_map(Body::of) {
+            Some(Body::Bytes(length)) => {
+                while self.read.len() < head + length {
+                    self.more().await?;
+                }
+            }
+            Some(Body::Chunks) => {
+                while !has_last_chunk(&self.read[head..])? {
+                    self.more().await?;
+                }
+            }
+            None => bail!("an answer that does not say where it ends:\n{text}"),
         }
         Ok(status)
     }
@@ -64,6 +100,23 @@ impl Connection {
     async fn more(&mut self) -> Result<()> {
         let read = self.stream.read_buf(&mut self.read).await?;
         ensure!(read > 0, "the server closed the connection");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_end_with_an_empty_one() -> Result<()> {
+        let whole = b"9\r\n{\"a\":\r\n0}\r\n1\r\n}\r\n0\r\n\r\n";
+        for end in 0..whole.len() {
+            assert!(!has_last_chunk(&whole[..end])?, "{end} bytes");
+        }
+        assert!(has_last_chunk(whole)?);
+        assert!(has_last_chunk(b"x\r\n").is_err());
+        assert!(has_last_chunk(b"ffffffffffffffff\r\n").is_err());
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! Servers that a benchmark starts for itself, each with folders and ports of its own, and ends with it.
 
-use crate::push::Http;
+mod nacos;
+
+use crate::push::{Http, now};
 use crate::usage::Usage;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
@@ -23,6 +25,8 @@ pub enum Peer {
     Muster,
     /// r-nacos, as its releases are built: `cargo install rnacos --locked`.
     Rnacos,
+    /// Nacos itself, its naming modules: `benches/nacos/install.sh`.
+    Nacos,
     /// What answers without a thought: `constant`.
     Constant,
 }
@@ -32,6 +36,7 @@ impl Peer {
         match self {
             Self::Muster => "muster",
             Self::Rnacos => "r-nacos",
+            Self::Nacos => "nacos",
             Self::Constant => "constant",
         }
     }
@@ -44,6 +49,8 @@ pub struct Running {
     pub pids: Vec<u32>,
     /// muster's own, for those who restart it.
     pub cluster: Option<Cluster>,
+    /// How long it is to be called before it is as fast as it gets; a program that was compiled beforehand is from the first.
+    pub warming: Option<Duration>,
     _program: Option<Program>,
 }
 
@@ -84,8 +91,9 @@ impl Program {
             .all(|method| http.call(method, instance).is_ok())
     }
 
-    async fn answers(&mut self) -> Result<()> {
-        for _ in 0..looks() {
+    async fn answers(&mut self, within: Duration) -> Result<()> {
+        let begun = now();
+        while begun.elapsed() < within {
             if let Some(status) = self.child.try_wait()? {
                 bail!("it ended with {status}:\n{}", self.log());
             }
@@ -94,7 +102,7 @@ impl Program {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        bail!("it does not answer within {READY_WITHIN:?}:\n{}", self.log())
+        bail!("it does not answer within {within:?}:\n{}", self.log())
     }
 
     /// Has it end in order.
@@ -104,7 +112,8 @@ impl Program {
     pub async fn stop(&mut self) -> Result<()> {
         let asked = Command::new("kill").arg(self.child.id().to_string()).status()?;
         ensure!(asked.success(), "kill: {asked}");
-        for _ in 0..looks() {
+        let begun = now();
+        while begun.elapsed() < READY_WITHIN {
             if self.child.try_wait()?.is_some() {
                 return Ok(());
             }
@@ -114,15 +123,15 @@ impl Program {
     }
 }
 
-fn looks() -> u128 {
-    READY_WITHIN.as_millis() / LOOK_EVERY.as_millis()
-}
-
 /// Starts a program that answers HTTP at `port`, in a folder of its own.
 ///
 /// # Errors
 /// It does not start, or does not answer within 30 s.
-pub async fn start_program(mut command: Command, port: u16) -> Result<Program> {
+pub async fn start_program(command: Command, port: u16) -> Result<Program> {
+    start_within(command, port, READY_WITHIN).await
+}
+
+async fn start_within(mut command: Command, port: u16, within: Duration) -> Result<Program> {
     let folder = tempfile::tempdir()?;
     let log = File::create(folder.path().join(LOG))?;
     command
@@ -139,7 +148,7 @@ pub async fn start_program(mut command: Command, port: u16) -> Result<Program> {
         child,
         folder,
     };
-    program.answers().await?;
+    program.answers(within).await?;
     Ok(program)
 }
 
@@ -150,6 +159,7 @@ impl From<Program> for Running {
             grpc: vec![program.grpc],
             pids: vec![program.child.id()],
             cluster: None,
+            warming: None,
             _program: Some(program),
         }
     }
@@ -164,15 +174,29 @@ pub struct Starts {
     pub settings: Vec<String>,
     /// The program of r-nacos.
     pub rnacos: PathBuf,
+    /// The folder that Nacos was installed into.
+    pub nacos: Option<PathBuf>,
+    /// How long Nacos is called before it counts.
+    pub warming: Duration,
 }
 
 impl Starts {
     /// # Errors
-    /// It does not start, or does not answer within 30 s.
+    /// It is known, without an attempt, that one of them cannot be started.
+    pub fn check(&self, peers: &[Peer]) -> Result<()> {
+        if peers.contains(&Peer::Nacos) {
+            nacos::installed(self.nacos.as_deref())?;
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// It does not start, or does not answer in time.
     pub async fn start(&self, peer: Peer) -> Result<Running> {
         match peer {
             Peer::Muster => self.muster().await,
             Peer::Rnacos => self.rnacos().await,
+            Peer::Nacos => self.nacos().await,
             Peer::Constant => constant().await,
         }
     }
@@ -192,6 +216,7 @@ impl Starts {
                 .filter_map(|id| cluster.node(id).pid())
                 .collect(),
             cluster: Some(cluster),
+            warming: None,
             _program: None,
         })
     }
@@ -211,6 +236,15 @@ impl Starts {
         let program = start_program(command, port).await;
         let hint = "r-nacos; `cargo install rnacos --locked` installs it, --rnacos names another program";
         Ok(program.context(hint)?.into())
+    }
+
+    async fn nacos(&self) -> Result<Running> {
+        let (folder, port) = (nacos::installed(self.nacos.as_deref())?, nacos::port()?);
+        let program = start_within(nacos::command(&folder, port), port, nacos::READY_WITHIN).await;
+        Ok(Running {
+            warming: Some(self.warming),
+            ..program.context("Nacos, which wants Java")?.into()
+        })
     }
 }
 

@@ -32,6 +32,8 @@ use tokio::task::JoinSet;
 const DELAY_US_MAX: u64 = 60_000_000;
 /// Nothing is measured while connections and the server's tables grow.
 const WARM_UP: Duration = Duration::from_secs(1);
+/// Instances that send no beats are unhealthy after 15 s; they are registered anew before.
+const WARMING_PIECE: Duration = Duration::from_secs(8);
 /// Copies of what was registered reach all members within milliseconds; a beat there before that would be an unknown one.
 const COPIED: Duration = Duration::from_secs(1);
 /// Connections that register what the scenario wants, side by side.
@@ -48,6 +50,8 @@ pub struct Plan {
     /// Calls a second of all connections together; none: as fast as answers come.
     pub rate: Option<f64>,
     pub measured: Duration,
+    /// Sent for so long beforehand, and not measured: for servers that get faster with what they are asked.
+    pub warming: Option<Duration>,
     pub shape: Shape,
     /// The servers' processes, whose CPU and memory are told.
     pub pids: Vec<u32>,
@@ -77,13 +81,28 @@ impl Plan {
         self.scenario.check(self.door)?;
         ensure!(!self.servers.is_empty(), "no server");
         let run = fresh_service("load");
-        let _filling = self.fill(&run).await.context("registering what is there beforehand")?;
+        let mut cold = self.warming.unwrap_or_default();
+        while !cold.is_zero() {
+            let piece = if self.door == Door::Http {
+                cold.min(WARMING_PIECE)
+            } else {
+                cold
+            };
+            self.round(&run, piece).await.context("warming up")?;
+            cold -= piece;
+        }
+        self.round(&run, self.measured).await
+    }
+
+    /// Instances are registered anew: those of an earlier round have sent no beat since.
+    async fn round(&self, run: &str, measured: Duration) -> Result<Outcome> {
+        let _filling = self.fill(run).await.context("registering what is there beforehand")?;
         let lines = self.open().await?;
         let shared = Arc::new(Shared::default());
         let mut drivers = JoinSet::new();
-        let common: Option<Arc<[Bytes]>> = self.is_common().then(|| self.requests(&run, 0));
+        let common: Option<Arc<[Bytes]>> = self.is_common().then(|| self.requests(run, 0));
         for (number, line) in (0..).zip(lines) {
-            let requests = common.clone().unwrap_or_else(|| self.requests(&run, number));
+            let requests = common.clone().unwrap_or_else(|| self.requests(run, number));
             // All begin elsewhere.
             let first = requests.len() * number as usize / self.connections as usize;
             let pace = Pace::new(self.rate, number, self.connections);
@@ -93,7 +112,7 @@ impl Plan {
         let before = Usage::of(&self.pids)?;
         let begun = now();
         shared.counts.store(true, Ordering::Relaxed);
-        self.wait(&shared).await;
+        self.wait(&shared, measured).await;
         shared.counts.store(false, Ordering::Relaxed);
         let took = begun.elapsed();
         let usage = Usage::of(&self.pids)?.since(&before);
@@ -157,8 +176,8 @@ impl Plan {
         Ok(())
     }
 
-    async fn wait(&self, shared: &Shared) {
-        let end = tokio::time::Instant::now() + self.measured;
+    async fn wait(&self, shared: &Shared, measured: Duration) {
+        let end = tokio::time::Instant::now() + measured;
         let mut told = shared.done.load(Ordering::Relaxed);
         while tokio::time::Instant::now() < end {
             let second = tokio::time::Instant::now() + Duration::from_secs(1);
@@ -229,6 +248,7 @@ pub async fn send(
         connections: 1,
         rate: None,
         measured: Duration::ZERO,
+        warming: None,
         shape: *shape,
         pids: Vec::new(),
         shows_progress: false,

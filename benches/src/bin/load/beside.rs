@@ -26,6 +26,7 @@ pub(crate) struct Beside {
 impl Beside {
     pub(crate) async fn run(self) -> Result<()> {
         self.traffic.scenario.check(self.traffic.door)?;
+        self.started.check(&self.peers)?;
         let mut outcomes: BTreeMap<Peer, Vec<Outcome>> = BTreeMap::new();
         for round in 1..=self.rounds {
             for peer in &self.peers {

@@ -88,6 +88,7 @@ impl Traffic {
             connections: self.connections,
             rate,
             measured: Duration::from_secs(self.seconds),
+            warming: None,
             shape: Shape {
                 instances: self.instances,
                 per_service: self.per_service,
@@ -103,7 +104,10 @@ impl Traffic {
             Door::Http => &running.http,
             Door::Grpc => &running.grpc,
         };
-        self.plan(servers.clone(), running.pids.clone(), rate)
+        Plan {
+            warming: running.warming,
+            ..self.plan(servers.clone(), running.pids.clone(), rate)
+        }
     }
 }
 
@@ -119,16 +123,33 @@ struct Started {
     /// The program of r-nacos
     #[arg(long, default_value = "rnacos")]
     rnacos: PathBuf,
+    /// The folder that benches/nacos/install.sh has put Nacos into
+    #[arg(long, value_name = "DIR")]
+    nacos: Option<PathBuf>,
+    /// Seconds that Nacos is called before it is measured. Half of two processors compiled its code for 90 s, and its rate
+    /// doubled from the 20th to the last of them; alone on them it needs less
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=600))]
+    warming: u64,
 }
 
 impl Started {
-    async fn start(&self, peer: Peer) -> Result<Running> {
-        let starts = Starts {
+    fn starts(&self) -> Starts {
+        Starts {
             nodes: self.nodes,
             settings: self.settings.clone(),
             rnacos: self.rnacos.clone(),
-        };
-        starts.start(peer).await
+            nacos: self.nacos.clone(),
+            warming: Duration::from_secs(self.warming),
+        }
+    }
+
+    /// Before the first is started, not after the rounds of those before it.
+    fn check(&self, peers: &[Peer]) -> Result<()> {
+        self.starts().check(peers)
+    }
+
+    async fn start(&self, peer: Peer) -> Result<Running> {
+        self.starts().start(peer).await
     }
 }
 

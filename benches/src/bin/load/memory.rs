@@ -44,6 +44,7 @@ impl Memory {
             self.instances.is_multiple_of(self.services),
             "as many instances in each service"
         );
+        self.started.check(&self.peers)?;
         for peer in &self.peers {
             let running = self.started.start(*peer).await?;
             self.measure(*peer, &running).await.context(peer.name())?;

@@ -3,7 +3,7 @@
 use crate::{Started, Traffic};
 use anyhow::{Context, Result};
 use clap::Args;
-use muster_benches::load::Outcome;
+use muster_benches::load::{Outcome, Plan};
 use muster_benches::peers::Peer;
 use muster_benches::plot::{Curve, plot};
 use std::path::PathBuf;
@@ -28,6 +28,7 @@ pub(crate) struct Sweep {
 
 impl Sweep {
     pub(crate) async fn run(self) -> Result<()> {
+        self.started.check(&self.peers)?;
         let mut curves = Vec::new();
         for peer in &self.peers {
             let running = self.started.start(*peer).await?;
@@ -36,7 +37,12 @@ impl Sweep {
             let mut points = Vec::new();
             for tenth in TENTHS {
                 let rate = (most.per_second * tenth).max(1.0);
-                let outcome = self.traffic.plan_for(&running, Some(rate)).run().await?;
+                let plan = Plan {
+                    // What it was asked for its most has warmed it.
+                    warming: None,
+                    ..self.traffic.plan_for(&running, Some(rate))
+                };
+                let outcome = plan.run().await?;
                 self.tell(*peer, &outcome);
                 points.push(outcome);
             }
