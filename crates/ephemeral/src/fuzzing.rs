@@ -31,8 +31,11 @@ pub const ROUTES: [Route; 5] = [
 
 const LOCAL: MemberId = MemberId(1);
 const PEER: MemberId = MemberId(2);
-/// All moments of a [`Write`] are this one: what is compared is the order of writes, not who was seen last.
-const SEEN: Moment = Moment(1 << 40);
+/// When a [`Write`] is taken over.
+const NOW: Moment = Moment(1 << 40);
+/// All moments of a [`Write`] are this one, so long ago that no lease holds: what is compared is the order of writes, not who
+/// was seen last.
+const SEEN: Moment = Moment((1 << 40) - 100_000);
 
 struct Nobody;
 
@@ -201,7 +204,7 @@ impl Member {
     /// Takes a write over, whoever is right about leases.
     pub fn merge(&self, write: &Write) {
         let beginning_ms = self.node.store.hybrid.clock().wall_ms();
-        self.node.store.merge(write.incoming(beginning_ms), SEEN);
+        self.node.store.merge(write.incoming(beginning_ms), NOW);
     }
 
     /// Takes everything over that another member has.
@@ -215,7 +218,7 @@ impl Member {
                     seen: SEEN,
                     interval_ms: None,
                 };
-                self.node.store.merge(incoming, SEEN);
+                self.node.store.merge(incoming, NOW);
             }
         }
     }
