@@ -1,17 +1,19 @@
 //! For a moment each target gets the inputs that it begins with and those that were kept, changed a little at random. What this
 //! finds without the counters that guide libFuzzer, and after how long, is in `README.md`.
 //!
-//! `FUZZ_SECONDS_EACH` has it go on longer; `FUZZ_SEED` repeats a choice of inputs.
+//! The choice is the same each time, so that nobody's change fails for what it has not touched. `FUZZ_SEED` makes another one,
+//! `FUZZ_SECONDS_EACH` has it go on longer.
 
 use muster_fuzz::mutations::{Noise, mutated};
 use muster_fuzz::{TARGETS, Target};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// All targets together stay below a minute.
 const SECONDS_EACH: u64 = 2;
+const SEED: u64 = 1;
 
 #[allow(clippy::disallowed_methods, reason = "what a test is asked to do")]
 fn number(name: &str) -> Option<u64> {
@@ -48,12 +50,7 @@ fn run(target: &Target, seed: u64, time: Duration) -> (u64, Option<PathBuf>) {
 #[test]
 #[allow(clippy::print_stdout, reason = "how many inputs were tried")]
 fn every_target_keeps_its_promises_beside_its_corpus() {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "another choice of inputs each time; a failure names it"
-    )]
-    let begun = SystemTime::UNIX_EPOCH.elapsed().expect("it is later than 1970");
-    let seed = number("FUZZ_SEED").unwrap_or(begun.as_secs());
+    let seed = number("FUZZ_SEED").unwrap_or(SEED);
     let time = Duration::from_secs(number("FUZZ_SECONDS_EACH").unwrap_or(SECONDS_EACH));
     let mut broken = Vec::new();
     for target in TARGETS {

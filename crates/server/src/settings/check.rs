@@ -60,9 +60,9 @@ impl Settings {
         let shape =
             prefix.is_empty() || prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains(['?', '#', ' ']);
         refuse_if(
-            !shape,
+            !shape || prefix.contains(char::is_control),
             "http.prefix",
-            "must be empty, or begin with / and not end in it",
+            "must be empty, or begin with / and not end in it, and hold no ?, #, space or control character",
         );
         refuse_if(
             self.http.body_bytes_max < 1024,
@@ -235,6 +235,7 @@ mod tests {
     fn each_rule_refuses_by_its_key() {
         assert_eq!(refused(|s| s.id = 0), ["id"]);
         assert_eq!(refused(|s| s.http.prefix = "nacos/".to_owned()), ["http.prefix"]);
+        assert_eq!(refused(|s| s.http.prefix = "/a\u{7f}".to_owned()), ["http.prefix"]);
         assert_eq!(refused(|s| s.http.prefix = String::new()), [""; 0]);
         assert_eq!(refused(|s| s.raft.election_max_ms = 400), ["raft.election_min_ms"]);
         assert_eq!(

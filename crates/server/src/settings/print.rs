@@ -32,7 +32,8 @@ fn sections() -> Vec<(&'static str, &'static [&'static str], &'static [Field])> 
 fn toml_of(value: &Value) -> String {
     match value {
         Value::Array(values) => format!("[{}]", values.iter().map(toml_of).collect::<Vec<_>>().join(", ")),
-        other => other.to_string(),
+        // As JSON has it, whose escapes are TOML's, but for the one character that must not stand in TOML as it is.
+        other => other.to_string().replace('\u{7f}', "\\u007f"),
     }
 }
 
@@ -130,7 +131,7 @@ mod tests {
         let layers = Layers::default()
             .flag("--members", "members", "1@h:8848,2@h:8858,3@h:8868")
             .flag("--set", "push.retries_ms", "5,6")
-            .flag("--set", "cluster_name", "a \"quoted\" \\ name");
+            .flag("--set", "cluster_name", "a \"quoted\" \\ name, \u{1}\t\u{7f}\u{85}");
         let settings = layers.load().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("printed.toml");
