@@ -19,6 +19,9 @@ const SAYS: &str = "--- says";
 const OPTIONS: [&str; 2] = ["--check", "--sim"];
 /// Of the simulation, for one broken rule.
 const SEEDS: u64 = 100;
+/// The first one builds all that the workspace needs.
+const BUILD_SECONDS_MAX: &str = "1200";
+const TEST_SECONDS_MAX: &str = "300";
 
 /// A rule and how it is broken.
 #[derive(Debug)]
@@ -187,12 +190,13 @@ impl Mutation {
 
     fn fate(&self, tree: &Path) -> anyhow::Result<Fate> {
         let package = format!("muster-{}", self.package);
-        let built = cargo(tree, &["test", "--package", &package, "--no-run"])?;
+        let built = cargo(tree, BUILD_SECONDS_MAX, &["test", "--package", &package, "--no-run"])?;
         if !built.status.success() {
             return Ok(Fate::Unfit(String::from_utf8_lossy(&built.stderr).into_owned()));
         }
         let ran = cargo(
             tree,
+            TEST_SECONDS_MAX,
             &["test", "--package", &package, "--no-fail-fast", "--", &self.test],
         )?;
         let said = String::from_utf8_lossy(&ran.stdout);
@@ -208,7 +212,11 @@ impl Mutation {
 }
 
 fn simulated_fate(tree: &Path) -> anyhow::Result<Fate> {
-    let built = cargo(tree, &["build", "--profile", "sim", "--package", "muster-sim"])?;
+    let built = cargo(
+        tree,
+        BUILD_SECONDS_MAX,
+        &["build", "--profile", "sim", "--package", "muster-sim"],
+    )?;
     if !built.status.success() {
         return Ok(Fate::Unfit(String::from_utf8_lossy(&built.stderr).into_owned()));
     }
@@ -221,9 +229,9 @@ fn build_folder() -> PathBuf {
 }
 
 /// A broken rule may leave a test waiting for ever; `timeout` ends it, which is a failure as well.
-fn cargo(tree: &Path, arguments: &[&str]) -> anyhow::Result<Output> {
+fn cargo(tree: &Path, seconds_max: &str, arguments: &[&str]) -> anyhow::Result<Output> {
     Command::new("timeout")
-        .arg("1200")
+        .arg(seconds_max)
         .arg(program())
         .args(arguments)
         .current_dir(tree)

@@ -57,10 +57,10 @@ impl Settings {
         refuse_if(collide(grpc, peers) && grpc.port() != u16::MAX, given, other);
 
         let prefix = &self.http.prefix;
-        let shape =
-            prefix.is_empty() || prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains(['?', '#', ' ']);
+        let foreign = |character: char| "?# ".contains(character) || character.is_control();
+        let shape = prefix.is_empty() || prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains(foreign);
         refuse_if(
-            !shape || prefix.contains(char::is_control),
+            !shape,
             "http.prefix",
             "must be empty, or begin with / and not end in it, and hold no ?, #, space or control character",
         );

@@ -40,7 +40,7 @@ pub(super) async fn serve(
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(16 << 20)
-        // Else there is no limit at all: what tonic does not set, it takes hyper's own from.
+        // Else there is no limit at all: tonic takes hyper's own away where it is given none.
         .max_concurrent_streams(CALLS_PER_CONNECTION_MAX)
         .layer(MapRequestLayer::new(counted))
         .add_service(service)
