@@ -32,7 +32,11 @@ pub struct World {
     pub clock: Clock,
     /// Takes pushes to the clients' doors.
     pub sink: Arc<dyn Sink>,
+    /// Of the parts that serve clients.
     pub tasks: Tasks,
+    /// Of the parts that the other members wait for: the log, its replication, the calls between members. However many
+    /// clients there are, these must not wait behind them.
+    pub peer_tasks: Tasks,
 }
 
 /// The running parts. Clones share them.
@@ -65,6 +69,7 @@ impl Core {
             clock,
             sink,
             tasks,
+            peer_tasks,
         } = world;
         let hybrid = HybridClock::new(clock.clone());
         let local = settings.local_member();
@@ -79,7 +84,7 @@ impl Core {
             configured.clone(),
             Arc::clone(&transport),
             hybrid.clone(),
-            &tasks,
+            &peer_tasks,
         );
         let ephemeral = Ephemeral::start_on(
             Arc::clone(&disk),
@@ -92,19 +97,23 @@ impl Core {
         );
 
         let config = settings.persistent();
-        let (sink, machine_tasks) = (Arc::new(changes.clone()), tasks.clone());
+        let (sink, machine_tasks) = (Arc::new(changes.clone()), peer_tasks.clone());
         // Reads the whole checkpoint.
         let opening = blocking(move || Persistent::open_on(tables, config, hybrid, sink, &machine_tasks));
         let (persistent, machine) = opening.await.context("opening the replicated state")??;
         let config = settings.consensus();
-        let consensus = Consensus::start_on(disk, config, transport, machine.clone(), clock.clone(), &tasks).await?;
+        let (replicated, raft_clock, raft_tasks) = (machine.clone(), clock.clone(), peer_tasks.clone());
+        // openraft runs its tasks where it is started.
+        let starting =
+            async move { Consensus::start_on(disk, config, transport, replicated, raft_clock, &raft_tasks).await };
+        let consensus = peer_tasks.within(starting).await?;
         persistent.attach(consensus.clone());
         follow_members(
             AddressBook::new(local, configured),
             &membership,
             &consensus,
             &clock,
-            &tasks,
+            &peer_tasks,
         );
 
         let parts = muster_naming::Parts {

@@ -11,13 +11,19 @@ use muster_api::doors::Doors;
 use muster_api::udp::UdpPush;
 use muster_consensus::Role;
 use muster_model::MemberId;
-use muster_runtime::{Clock, Shutdown, TaskKind, Tasks};
+use muster_runtime::{Clock, Shutdown, TaskKind, Tasks, Threads};
 use muster_storage::{Disk, RealDisk, SledTables};
 use muster_transport::Transport;
 use muster_transport::grpc::GrpcTransport;
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+
+/// Threads for what the other members wait for, of all that the machine has: a part, and one at least. Raft's core is one task,
+/// and whatever else runs here is short.
+const PEER_THREADS_PART: usize = 4;
 
 /// Runs a node until `told_to_stop` resolves, then stops it in order.
 ///
@@ -63,13 +69,18 @@ struct Node {
     doors: ClientDoors,
     core: Core,
     deadlines: Deadlines,
+    _peer_threads: Arc<Threads>,
 }
 
 impl Node {
     async fn start(settings: &Settings) -> anyhow::Result<Self> {
         let clock = Clock::system();
         let begun = clock.now();
-        let tasks = Tasks::new(Shutdown::new());
+        let tasks = Tasks::new(Shutdown::new()).on(Handle::current());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let peer_threads =
+            Threads::start("muster-peers", cores.div_ceil(PEER_THREADS_PART)).context("starting threads")?;
+        let peer_tasks = tasks.on(peer_threads.runtime());
         let local = settings.local_member();
         let places = limits::raise_open_files(limits::Places {
             http: settings.http.connections_max,
@@ -97,11 +108,13 @@ impl Node {
         let udp_listen = udp_settings.listen;
         let udp = UdpPush::bind(udp_settings).with_context(|| format!("udp.listen {udp_listen}"))?;
         let peer_listen = settings.peer_listen();
-        let peers = GrpcTransport::bind(local.id, settings.cluster_hash(), peer_listen)
-            .await
-            .with_context(|| format!("peer_listen {peer_listen}"))?;
-        peers.serve_until_shutdown(&tasks);
-        let transport: Arc<dyn Transport> = peers;
+        let (cluster, binding) = (settings.cluster_hash(), peer_tasks.clone());
+        let bound = peer_tasks.within(async move {
+            let peers = GrpcTransport::bind(local.id, cluster, peer_listen).await?;
+            peers.serve_until_shutdown(&binding);
+            io::Result::Ok(peers)
+        });
+        let transport: Arc<dyn Transport> = bound.await.with_context(|| format!("peer_listen {peer_listen}"))?;
         doors.opener.join(transport.clone());
 
         let world = World {
@@ -111,6 +124,7 @@ impl Node {
             clock: clock.clone(),
             sink: Arc::new(Doors::new(Arc::new(udp.clone()), Arc::new(doors.connections.clone()))),
             tasks: tasks.clone(),
+            peer_tasks,
         };
         let core = Core::start(settings, world).await?;
         udp.receive_acks(core.push.clone(), &tasks);
@@ -120,6 +134,7 @@ impl Node {
             doors,
             core,
             deadlines,
+            _peer_threads: Arc::new(peer_threads),
         };
         tracing::info!(
             member = local.id.0,

@@ -1,13 +1,11 @@
 //! A cluster in one thread, on disks and a network in memory: what a simulation stands on.
 
-use muster_model::{
-    GroupName, Host, Instance, InstanceKey, Kind, MemberId, NamespaceId, Principal, ServiceKey, ServiceName,
-};
-use muster_naming::Context;
-use muster_push::{Delivery, Handed, Sink};
+mod cores;
+
+use cores::{NoClients, context, instance, service, settings};
+use muster_model::{Kind, MemberId};
 use muster_runtime::{Clock, Shutdown, Tasks, keep_to_one_thread};
 use muster_server::core::{Core, World};
-use muster_server::settings::Settings;
 use muster_storage::testing::FaultyDisk;
 use muster_transport::memory::Network;
 use std::path::Path;
@@ -15,38 +13,23 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
+const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 const LEADER_WAIT: Duration = Duration::from_secs(10);
-
-/// Nobody subscribes here.
-struct NoClients;
-
-impl Sink for NoClients {
-    fn deliver(&self, _: &Delivery) -> Handed {
-        Handed::Unreachable
-    }
-}
-
-fn settings(id: u64, folder: &Path) -> Settings {
-    Settings {
-        id,
-        data_dir: folder.join(id.to_string()),
-        members: "1@10.0.0.1:8848,2@10.0.0.2:8848,3@10.0.0.3:8848".parse().unwrap(),
-        ..Settings::default()
-    }
-}
 
 async fn cluster(disks: &[FaultyDisk], folder: &Path) -> Vec<Core> {
     let network = Network::new();
     let mut cores = Vec::new();
     for (id, disk) in (1..).zip(disks) {
         let disk = Arc::new(disk.mount());
+        let tasks = Tasks::new(Shutdown::new());
         let world = World {
             disk: disk.clone(),
             tables: disk,
             transport: network.join(MemberId(id)),
             clock: Clock::manual(1_700_000_000_000),
             sink: Arc::new(NoClients),
-            tasks: Tasks::new(Shutdown::new()),
+            tasks: tasks.clone(),
+            peer_tasks: tasks,
         };
         cores.push(Core::start(&settings(id, folder), world).await.unwrap());
     }
@@ -55,24 +38,6 @@ async fn cluster(disks: &[FaultyDisk], folder: &Path) -> Vec<Core> {
         core.open();
     }
     cores
-}
-
-fn service(name: &str) -> ServiceKey {
-    let name = ServiceName::parse(name).unwrap();
-    ServiceKey::new(NamespaceId::public(), GroupName::default_group(), name)
-}
-
-fn instance(kind: Kind) -> Instance {
-    Instance::new(InstanceKey::new(Host::parse("10.1.0.1").unwrap(), 80), kind)
-}
-
-fn context() -> Context {
-    let now = tokio::time::Instant::now().into_std();
-    Context {
-        principal: Principal::Anonymous,
-        received: now,
-        deadline: now + Duration::from_secs(5),
-    }
 }
 
 /// Both services have their instance on all nodes within `within`.
@@ -109,11 +74,19 @@ fn a_whole_cluster_runs_in_one_thread_and_outlives_a_loss_of_power_everywhere() 
         let cores = cluster(&disks, folder.path()).await;
         let naming = &cores[1].naming;
         naming
-            .register(&context(), &service("kept"), instance(Kind::Persistent))
+            .register(
+                &context(WRITTEN_WITHIN),
+                &service("kept"),
+                instance(80, Kind::Persistent),
+            )
             .await
             .unwrap();
         naming
-            .register(&context(), &service("leased"), instance(Kind::Ephemeral))
+            .register(
+                &context(WRITTEN_WITHIN),
+                &service("leased"),
+                instance(80, Kind::Ephemeral),
+            )
             .await
             .unwrap();
         listed(&cores, Duration::from_secs(5)).await;

@@ -9,6 +9,7 @@ use muster_model::MemberId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, ConnectError, Request, Status};
 
@@ -16,15 +17,18 @@ use tonic::{Code, ConnectError, Request, Status};
 pub(super) struct Peer {
     member: MemberId,
     address: String,
+    /// Where connections live, whoever calls first.
+    runtime: Handle,
     /// Opened lazily; a channel reconnects by itself when its connection breaks.
     channels: Mutex<BTreeMap<Lane, Channel>>,
 }
 
 impl Peer {
-    pub(super) fn new(member: MemberId, address: String) -> Self {
+    pub(super) fn new(member: MemberId, address: String, runtime: Handle) -> Self {
         Self {
             member,
             address,
+            runtime,
             channels: Mutex::default(),
         }
     }
@@ -53,6 +57,7 @@ impl Peer {
         if let Some(channel) = channels.get(&lane) {
             return Ok(channel.clone());
         }
+        let _in_runtime = self.runtime.enter();
         let channel = Endpoint::from_shared(format!("http://{}", self.address))
             .map_err(|error| self.unreachable(error.to_string()))?
             .connect_timeout(CONNECT_TIMEOUT)

@@ -24,6 +24,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
 mod proto {
     #![allow(unreachable_pub, clippy::all, reason = "generated code")]
@@ -49,13 +50,16 @@ pub struct GrpcTransport {
     local: MemberId,
     cluster: u64,
     local_addr: SocketAddr,
+    /// That which it was bound in: all connections belong to it.
+    runtime: Handle,
     listener: Mutex<Option<TcpListener>>,
     routes: Arc<Routes>,
     peers: RwLock<HashMap<MemberId, Arc<Peer>>>,
 }
 
 impl GrpcTransport {
-    /// Binds the peer port. Nothing is served before [`GrpcTransport::serve_until_shutdown`]. `cluster` must be the same on all
+    /// Binds the peer port; connections to other members are driven by the runtime that this is called in. Nothing is served
+    /// before [`GrpcTransport::serve_until_shutdown`]. `cluster` must be the same on all
     /// members; calls of other clusters are refused.
     ///
     /// # Errors
@@ -66,6 +70,7 @@ impl GrpcTransport {
             local,
             cluster,
             local_addr: listener.local_addr()?,
+            runtime: Handle::current(),
             listener: Mutex::new(Some(listener)),
             routes: Arc::default(),
             peers: RwLock::default(),
@@ -121,7 +126,10 @@ impl Transport for GrpcTransport {
         let mut next = HashMap::with_capacity(peers.len());
         for (id, address) in peers.into_iter().filter(|(id, _)| *id != self.local) {
             let kept = known.remove(&id).filter(|peer| peer.address() == address);
-            next.insert(id, kept.unwrap_or_else(|| Arc::new(Peer::new(id, address))));
+            next.insert(
+                id,
+                kept.unwrap_or_else(|| Arc::new(Peer::new(id, address, self.runtime.clone()))),
+            );
         }
         *known = next;
     }

@@ -196,3 +196,20 @@ async fn calls_open_at_once_are_bounded_and_more_of_a_members_wait() {
     let calls = futures_util::future::join_all((0..more).map(|_| one.ping(2))).await;
     assert!(calls.iter().all(Result::is_ok));
 }
+
+/// Else the connections of a node would be driven by whatever called first, and wait behind its clients.
+#[tokio::test]
+async fn connections_belong_to_the_runtime_that_the_port_was_bound_in_whoever_calls_first() {
+    let threads = muster_runtime::Threads::start("peers", 1).unwrap();
+    let apart = Tasks::new(Shutdown::new()).on(threads.runtime());
+    let (one, two) = apart.within(async { (node(1, 7).await, node(2, 7).await) }).await;
+    one.knows(&two);
+    one.ping(2).await.unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    apart.spawn("caller", muster_runtime::TaskKind::Contained, async move {
+        let _ = tell.send(one.ping(2).await);
+    });
+    // Nothing else of this test's own runtime goes on meanwhile.
+    let answered = told.recv_timeout(WITHIN * 2).unwrap();
+    assert_eq!(answered.unwrap(), "2 heard hello from 1");
+}

@@ -83,6 +83,7 @@ pub(super) async fn start(given: Given) -> anyhow::Result<Parts> {
         clock: clock.clone(),
         sink: doors.clone(),
         tasks: tasks.clone(),
+        peer_tasks: tasks.clone(),
     };
     let core = Core::start(&settings, world).await?;
     doors.join(core.naming.clone(), clock, &tasks);
