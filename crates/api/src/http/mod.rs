@@ -7,6 +7,7 @@
 //! of v2 and v3 in folders of their own; what generations share is in v1's files, [`result`] and [`clients`].
 
 mod admin;
+mod alarm;
 mod beat;
 mod catalog;
 mod clients;

@@ -1,5 +1,6 @@
 //! The listener, its connections, and their end.
 
+use super::alarm::Alarm;
 use super::door::Door;
 use super::places::{Place, Places};
 use super::unread::Unread;
@@ -9,7 +10,7 @@ use crate::tls;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use muster_runtime::{Shutdown, TaskKind, Tasks};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -99,7 +100,7 @@ async fn answer(stream: tls::Stream, peer: SocketAddr, door: Arc<Door>, stage: w
     });
     let mut connection = pin!(
         http1::Builder::new()
-            .timer(TokioTimer::new())
+            .timer(Alarm::new())
             .header_read_timeout(HEAD_WAIT)
             .max_buf_size(HEAD_BYTES_MAX)
             .keep_alive(true)

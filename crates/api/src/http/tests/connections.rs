@@ -74,6 +74,24 @@ async fn who_never_asks_gives_way_to_a_newcomer() {
 }
 
 #[tokio::test]
+async fn a_head_is_waited_for_thirty_seconds_from_the_last_answer() {
+    let rig = Rig::open().await;
+    let mut stream = TcpStream::connect(rig.address).await.unwrap();
+    tokio::time::pause();
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        stream.write_all(LIVE).await.unwrap();
+        assert_eq!(read_answer(&mut stream).await.unwrap().status, 200);
+    }
+    let answered = tokio::time::Instant::now();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    stream.write_all(&LIVE[..10]).await.unwrap();
+    assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0, "it is closed");
+    let waited = answered.elapsed().as_millis();
+    assert!((30_000..30_500).contains(&waited), "{waited} ms");
+}
+
+#[tokio::test]
 async fn shutdown_answers_what_is_under_way_and_takes_nothing_new() {
     let rig = Rig::open().await;
     let mut idle = TcpStream::connect(rig.address).await.unwrap();
