@@ -256,6 +256,26 @@ async fn a_new_leader_takes_over_when_the_old_one_is_cut_off_and_nothing_acknowl
     cluster.stop().await;
 }
 
+/// openraft names the last leader it followed for as long as no other one comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_is_cut_off_names_no_leader_and_says_that_nothing_was_done() {
+    let cluster = Cluster::started(3).await;
+    let follower = cluster.follower().await;
+    cluster.propose(follower, "before").await.unwrap();
+    cluster.network.isolate(MemberId(follower));
+    eventually("it names nobody", || async {
+        cluster.status(follower).leader.is_none().then_some(())
+    })
+    .await;
+    // Sent to a leader that is not heard from, it would end as one of which nobody knows the outcome.
+    let deadline = cluster.clock.now() + Duration::from_millis(300);
+    let refused = cluster.node(follower).propose(command("lost"), deadline).await;
+    assert!(matches!(refused, Err(ProposeError::NoLeader { .. })), "{refused:?}");
+    cluster.network.heal();
+    cluster.propose(follower, "after").await.unwrap();
+    cluster.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_without_a_majority_refuses_within_the_deadline_and_does_nothing() {
     let mut cluster = Cluster::started(3).await;
