@@ -52,7 +52,8 @@ fn checked(
 
 /// True for what no name may hold: white space, control characters and the CJK block `4E00–9FA5` that Nacos refuses.
 pub(crate) fn is_never_in_a_name(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || ('\u{4e00}'..='\u{9fa5}').contains(&c)
+    // Nearly all are graphic, which is quicker found than the tables of white space.
+    !c.is_ascii_graphic() && (c.is_whitespace() || c.is_control() || ('\u{4e00}'..='\u{9fa5}').contains(&c))
 }
 
 macro_rules! name {
@@ -112,7 +113,7 @@ impl ServiceName {
     /// # Errors
     /// [`NameError`] says which rule the text breaks.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        if text.starts_with('@') || text.contains("@@") {
+        if text.starts_with('@') || text.as_bytes().windows(2).any(|pair| pair == b"@@") {
             return Err(NameError {
                 field: NameField::Service,
                 problem: NameProblem::IllegalCharacter,
