@@ -228,6 +228,36 @@ async fn a_member_is_removed_and_a_new_one_added_in_its_place() {
         .unwrap();
 }
 
+/// The one that lost its disk knows the founders alone, of whom none leads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_emptied_founder_is_taken_back_while_a_member_added_later_leads() {
+    let mut cluster = cluster(3).await.unwrap();
+    let acknowledged = some_writes(&cluster).await;
+    let leader = cluster.leader(SOON).await.unwrap();
+    let held = Spec::ephemeral("held", "10.1.0.1", 1).with_lease_ms(60_000, 60_000, 60_000);
+    cluster.v1(leader).register(&held).await.unwrap().ok().unwrap();
+    cluster.start_joining(4).unwrap();
+    let server = cluster.address(leader);
+    let added = format!("4@{}", cluster.address(4));
+    operator(&server, ["add".to_owned(), added]).unwrap();
+    cluster.ready(4).await.unwrap();
+    // A member that began to load when it was none yet would have begun with nothing.
+    let listed = cluster.v1(4).list("held").await.unwrap();
+    assert_eq!(listed.healthy.len(), 1, "the first list of an added member");
+    cluster.voters(SOON).await.unwrap();
+    operator(&server, ["transfer-leader".to_owned(), "--to=4".to_owned()]).unwrap();
+    assert_eq!(cluster.leader(SOON).await.unwrap(), 4);
+    for lost in [1, 2, 3] {
+        cluster.kill(lost).await.unwrap();
+        cluster.empty(lost).unwrap();
+        cluster.restart(lost).await.unwrap();
+        cluster.voters(SOON).await.unwrap();
+        assert_eq!(cluster.leader(SOON).await.unwrap(), 4, "who added it");
+        has_all(&cluster, lost, &acknowledged).await;
+    }
+    cluster.converged(SOON).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_living_member_that_is_removed_is_not_ready_any_more() {
     let cluster = cluster(3).await.unwrap();
