@@ -8,11 +8,13 @@ use crate::node::Node;
 use crate::peers::Peer;
 use crate::wire::{self, BATCH_RECORDS, BatchBuilder};
 use bytes::Bytes;
+use muster_membership::View;
 use muster_model::MemberId;
 use muster_transport::{HandlerError, Route};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// One batch of a megabyte, on a slow link.
 const WITHIN: Duration = Duration::from_secs(2);
@@ -30,6 +32,7 @@ fn take_in(node: &Arc<Node>, _from: MemberId, body: Bytes) -> Result<Bytes, Hand
 
 pub(crate) async fn run(node: Arc<Node>, peer: Arc<Peer>) {
     let mut pause = RETRY_FIRST;
+    let mut views = node.membership.watch();
     loop {
         tokio::select! {
             () = node.tasks.shutdown().begun() => return,
@@ -53,6 +56,7 @@ pub(crate) async fn run(node: Arc<Node>, peer: Arc<Peer>) {
                     tokio::select! {
                         () = node.tasks.shutdown().begun() => return,
                         () = tokio::time::sleep(pause.mul_f64(rand::random_range(0.75..1.25))) => {}
+                        () = comes_back(&mut views, peer.id) => {}
                     }
                     pause = (pause * 2).min(RETRY_LONGEST);
                     if peer.pending() == 0 {
@@ -69,6 +73,15 @@ pub(crate) async fn run(node: Arc<Node>, peer: Arc<Peer>) {
             () = node.tasks.shutdown().begun() => return,
             () = tokio::time::sleep(node.config.copy_delay) => {}
         }
+    }
+}
+
+/// Resolves once a member that is dead now lives again: it is told at once what it has missed.
+async fn comes_back(views: &mut watch::Receiver<Arc<View>>, id: MemberId) {
+    let lives = |view: &Arc<View>| view.living_peers().any(|member| member.id == id);
+    let lives_now = lives(&views.borrow());
+    if lives_now || views.wait_for(lives).await.is_err() {
+        std::future::pending().await
     }
 }
 
