@@ -2,15 +2,15 @@
 
 use crate::forward::{Answer, Answers, Ask, Commands, CommittedMessage, Nothing, Outcome, Request};
 use crate::leading::Leading;
-use crate::types::{ClientWriteError, Command, Raft};
+use crate::types::{ClientWriteError, Command, Fatal, Raft, WriteResult};
 use crate::{metrics, wire};
 use bytes::Bytes;
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use muster_model::MemberId;
 use muster_runtime::Clock;
 use muster_transport::{Route, Transport};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -120,11 +120,16 @@ fn split(pack: Vec<Proposal>) -> Vec<Vec<Proposal>> {
 
 /// Writes commands to the log of this member, which leads or has led a moment ago; each answer is told as it comes.
 async fn write(raft: &Raft, commands: Vec<Bytes>, answers: Vec<oneshot::Sender<Outcome>>) {
-    let mut results = match raft.client_write_many(commands.into_iter().map(Command)).await {
-        Ok(results) => results,
+    match raft.client_write_many(commands.into_iter().map(Command)).await {
+        Ok(results) => pass_on(results, answers).await,
         // The core did not take the message.
-        Err(fatal) => return tell(answers, std::iter::repeat(Outcome::Refused(fatal.to_string()))),
-    };
+        Err(fatal) => tell(answers, std::iter::repeat(Outcome::Refused(fatal.to_string()))),
+    }
+}
+
+/// Tells each what became of his command. When Raft ends, its results end with the first that it does not have.
+async fn pass_on(results: impl Stream<Item = Result<WriteResult, Fatal>>, answers: Vec<oneshot::Sender<Outcome>>) {
+    let mut results = pin!(results.fuse());
     for answer in answers {
         let outcome = match results.next().await {
             Some(Ok(Ok(written))) => Outcome::Committed(CommittedMessage {
@@ -224,6 +229,20 @@ mod tests {
         assert_eq!(outcomes.len(), 2);
         for outcome in outcomes {
             assert!(matches!(outcome, Outcome::Unknown(_)), "it would be sent again");
+        }
+    }
+
+    /// Found by losses of power: a node whose disk failed with a pack under way panicked on its way out.
+    #[tokio::test]
+    async fn when_raft_ends_nobody_in_the_pack_knows_what_became_of_his_command() {
+        let (tells, hears): (Vec<_>, Vec<_>) = (0..4).map(|_| oneshot::channel()).unzip();
+        // As openraft's: the first answer that is lost ends it.
+        let results = futures_util::stream::unfold(Some(()), |more| async move {
+            more.map(|()| (Err::<WriteResult, _>(Fatal::Stopped), None))
+        });
+        pass_on(results, tells).await;
+        for heard in hears {
+            assert!(matches!(heard.await, Ok(Outcome::Unknown(_))));
         }
     }
 }

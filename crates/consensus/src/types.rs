@@ -21,6 +21,8 @@ pub(crate) type StoredMembership = openraft::type_config::alias::StoredMembershi
 pub(crate) type SnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<Types>;
 pub(crate) type Metrics = openraft::RaftMetrics<Types>;
 pub(crate) type ClientWriteError = openraft::errors::ClientWriteError<Types>;
+pub(crate) type WriteResult = openraft::raft::WriteResult<Types>;
+pub(crate) type Fatal = openraft::errors::Fatal<Types>;
 
 /// What a caller wants committed, not looked into.
 #[derive(Clone, PartialEq, Eq, Debug)]
