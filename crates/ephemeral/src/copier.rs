@@ -78,7 +78,7 @@ pub(crate) async fn run(node: Arc<Node>, peer: Arc<Peer>) {
 
 /// Resolves once a member that is dead now lives again: it is told at once what it has missed.
 async fn comes_back(views: &mut watch::Receiver<Arc<View>>, id: MemberId) {
-    let lives = |view: &Arc<View>| view.living_peers().any(|member| member.id == id);
+    let lives = |view: &Arc<View>| view.is_living_peer(id);
     let lives_now = lives(&views.borrow());
     if lives_now || views.wait_for(lives).await.is_err() {
         std::future::pending().await

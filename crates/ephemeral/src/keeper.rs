@@ -190,11 +190,7 @@ fn show(node: &Node, now: Moment) {
     metrics::RESPONSIBLE.set(node.responsible.load(Ordering::Relaxed) as i64);
     let view = node.membership.view();
     let peers = node.peers.all();
-    let living = || {
-        peers
-            .iter()
-            .filter(|peer| view.living_peers().any(|member| member.id == peer.id))
-    };
+    let living = || peers.iter().filter(|peer| view.is_living_peer(peer.id));
     let divergence_ms = living().map(|peer| now.since_ms(peer.equal())).max().unwrap_or(0);
     metrics::DIVERGENCE_MAX_MS.set(divergence_ms as i64);
     metrics::COPIES_PENDING_MAX.set(peers.iter().map(|peer| peer.pending()).max().unwrap_or(0) as i64);

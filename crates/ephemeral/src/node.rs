@@ -157,7 +157,7 @@ impl Node {
     }
 
     pub(crate) fn is_alive(&self, id: MemberId) -> bool {
-        self.membership.view().living_peers().any(|member| member.id == id)
+        self.membership.view().is_living_peer(id)
     }
 
     /// Spreads a write of this node: to the peers, then to whoever lists the service.

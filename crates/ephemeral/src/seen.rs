@@ -92,8 +92,7 @@ pub(crate) fn tell(node: &Arc<Node>, beaten: &[Beaten]) {
             by_clients: by_clients.map(|(place, _)| place as u32).collect(),
         });
         for peer in node.peers.all().iter() {
-            let alive = view.living_peers().any(|member| member.id == peer.id);
-            if !alive || peer.seen_in_flight.load(Ordering::Acquire) >= TELLING_MAX {
+            if !view.is_living_peer(peer.id) || peer.seen_in_flight.load(Ordering::Acquire) >= TELLING_MAX {
                 continue;
             }
             peer.seen_in_flight.fetch_add(1, Ordering::AcqRel);

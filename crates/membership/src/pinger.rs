@@ -107,7 +107,7 @@ impl Pinger {
     }
 
     fn is_alive(&self, id: MemberId) -> bool {
-        self.view.borrow().living_peers().any(|member| member.id == id)
+        self.view.borrow().is_living_peer(id)
     }
 
     fn own_ping(&self) -> Ping {

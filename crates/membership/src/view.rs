@@ -81,6 +81,11 @@ impl View {
             .map(|seen| &seen.member)
     }
 
+    /// Whether `id` is another member, and alive.
+    pub fn is_living_peer(&self, id: MemberId) -> bool {
+        self.living_peers().any(|member| member.id == id)
+    }
+
     /// The other members, alive or not.
     pub fn peers(&self) -> impl Iterator<Item = &Member> {
         self.members

@@ -55,10 +55,10 @@ pub fn service_of(form: &Form<'_>, wording: ServiceParam) -> Result<ServiceKey, 
         ServiceParam::Declared => form.declared("serviceName")?,
     };
     let namespace = namespace_of(form)?;
-    if splitter(name).is_some() {
-        return parse_grouped(namespace, name);
+    match splitter(name) {
+        Some(at) => grouped(namespace, name, at),
+        None => service_of_parts(namespace, group_of(form)?, name),
     }
-    service_of_parts(namespace, group_of(form)?, name)
 }
 
 /// A service from its parts.
@@ -77,7 +77,11 @@ pub fn service_of_parts(namespace: NamespaceId, group: GroupName, name: &str) ->
 /// # Errors
 /// [`Refusal`]: not two parts, an empty group, or breaking a rule of names.
 pub fn parse_grouped(namespace: NamespaceId, text: &str) -> Result<ServiceKey, Refusal> {
-    let at = splitter(text).ok_or(Refusal::GroupedName)?;
+    grouped(namespace, text, splitter(text).ok_or(Refusal::GroupedName)?)
+}
+
+/// A service from `GROUP@@name`, which is split `at`.
+fn grouped(namespace: NamespaceId, text: &str, at: usize) -> Result<ServiceKey, Refusal> {
     let (group, name) = (&text[..at], &text[at + SPLITTER.len()..]);
     if name.is_empty() {
         return Err(Refusal::GroupedName);
