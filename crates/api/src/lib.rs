@@ -11,3 +11,4 @@ mod metrics;
 mod readiness;
 pub mod tls;
 pub mod udp;
+mod within;

@@ -9,6 +9,7 @@ use super::messages;
 use super::reply::Reply;
 use crate::contained::{Panicked, contained};
 use crate::metrics::{GRPC_PANICS, Outcome};
+use crate::within::within;
 use bytes::Bytes;
 use hyper::Response;
 use hyper::body::Incoming;
@@ -18,9 +19,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
-use tokio::time::error::Elapsed;
 
 /// How long a message may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(30);
@@ -154,8 +153,8 @@ async fn handled(
         context: hall.context(received),
         received_ms: hall.clock.wall_ms(),
     };
-    let handling = contained(messages::answer(&call, name));
-    match within(hall.config.write_timeout + WRITE_GRACE, handling).await {
+    let handling = pin!(messages::answer(&call, name));
+    match within(hall.config.write_timeout + WRITE_GRACE, contained(handling)).await {
         Ok(Ok(Some(answer))) => answer,
         Ok(Ok(None)) => no_handler(),
         Ok(Err(Panicked)) => {
@@ -168,15 +167,6 @@ async fn handled(
             &format!("outcome unknown: no answer within {:?}", hall.config.write_timeout),
         ),
     }
-}
-
-/// Most of a call is there or done at once; only what is not gets a timer.
-async fn within<F: Future>(limit: Duration, task: F) -> Result<F::Output, Elapsed> {
-    let mut task = pin!(task);
-    if let Poll::Ready(output) = poll_fn(|context| Poll::Ready(task.as_mut().poll(context))).await {
-        return Ok(output);
-    }
-    tokio::time::timeout(limit, task).await
 }
 
 fn no_handler() -> Answer {

@@ -14,6 +14,7 @@ use super::{
 use crate::contained::{Panicked, contained};
 use crate::metrics::HTTP_PANICS;
 use crate::readiness::Believed;
+use crate::within::within;
 use axum::body::Body as AxumBody;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
@@ -25,6 +26,7 @@ use muster_naming::{Context, Naming};
 use muster_runtime::Clock;
 use muster_wire::{Agent, Form, InstanceForm, Refusal, bound_instance};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -95,7 +97,7 @@ impl Door {
         let received = self.clock().now();
         let (head, body) = request.into_parts();
         let target = Route::find(&self.prefix, &head.method, head.uri.path());
-        let handled = contained(async {
+        let handling = pin!(async {
             let body = match self.body(&head.method, &head.headers, body).await {
                 Ok(body) => body,
                 Err(error) => return ours(target.route, self.bad_body(target, &error, head.uri.path())),
@@ -104,12 +106,13 @@ impl Door {
                 return ours(target.route, Reply::text(StatusCode::OK, ""));
             }
             if matches!(target.family, Family::Admin | Family::Probe) {
-                let (route, response) = self.own.answer(target.family, &self.prefix, &head, body).await;
+                // A router is much to carry for those who do not ask it.
+                let (route, response) = Box::pin(self.own.answer(target.family, &self.prefix, &head, body)).await;
                 return (route, response.map(Either::Right));
             }
             ours(target.route, self.reply(target, &head, &body, peer, received).await)
         });
-        let (route, mut response) = handled.await.unwrap_or_else(|Panicked| {
+        let (route, mut response) = contained(handling).await.unwrap_or_else(|Panicked| {
             HTTP_PANICS.inc();
             tracing::error!(path = head.uri.path(), "a handler panicked");
             ours(target.route, fault(target))
@@ -174,8 +177,7 @@ impl Door {
             }
         };
         let write_timeout = self.site.config.write_timeout;
-        let in_time = tokio::time::timeout(write_timeout + WRITE_GRACE, answered);
-        match in_time.await {
+        match within(write_timeout + WRITE_GRACE, pin!(answered)).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(failure)) if target.in_results() => failure.into_result(),
             Ok(Err(failure)) => failure.into_reply(),
