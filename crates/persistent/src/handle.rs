@@ -141,7 +141,7 @@ impl Persistent {
     /// Those of the disk. Nothing is lost by one: snapshot and log hold the state.
     pub async fn checkpoint(&self) -> io::Result<()> {
         let inner = self.inner.clone();
-        let run = muster_runtime::blocking(move || inner.checkpointer.lock().run(&inner.store));
+        let run = muster_runtime::background(move || inner.checkpointer.lock().run(&inner.store));
         run.await?.map_err(table_error)
     }
 

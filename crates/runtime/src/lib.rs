@@ -4,7 +4,8 @@
 //! - [`HybridClock`] issues [`Stamp`](muster_model::Stamp)s: wall time that never goes back and never falls behind a peer.
 //! - [`Tasks`] is the only place that spawns, so that a task's end means something and shutdown can wait for it.
 //! - [`Threads`] keep tasks that others wait for apart from those that may be many.
-//! - [`blocking`] is the only place that sends work to other threads, so that a simulation can keep it on its own.
+//! - [`blocking`] and [`background`] are the only places that send work to other threads, so that a simulation can keep it on its
+//!   own.
 
 mod blocking;
 mod clock;
@@ -12,7 +13,7 @@ mod hybrid;
 mod tasks;
 mod threads;
 
-pub use blocking::{WorkPanicked, blocking, keep_to_one_thread, keeps_to_one_thread};
+pub use blocking::{WorkPanicked, background, blocking, keep_to_one_thread, keeps_to_one_thread};
 pub use clock::Clock;
 pub use hybrid::HybridClock;
 pub use tasks::{Shutdown, TaskKind, Tasks};

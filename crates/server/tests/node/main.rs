@@ -1,5 +1,6 @@
-//! One node as a process of its own, behind TLS.
+//! One node as a process of its own.
 
+mod memory;
 mod papers;
 mod process;
 mod settings;

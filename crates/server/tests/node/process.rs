@@ -81,6 +81,13 @@ impl Process {
         }
     }
 
+    /// Memory that is its own: no pages of files.
+    pub(crate) fn own_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        line.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Tells it to stop; the steps of its shutdown, in order, each with whether it was in time.
     pub(crate) fn stop(mut self) -> Vec<(String, bool)> {
         drop(self.child.stdin.take());
