@@ -1,4 +1,4 @@
-//! What the steps of a call take: time, and how often memory is asked for. `cargo bench --bench calls`.
+//! What the steps of a call take: time, and how often memory is asked for. `cargo bench -p muster-server --bench calls`.
 //!
 //! The parts are the real ones, of one whole node without doors; its disk and its network are in memory. What a call costs in
 //! all, sockets included, `cargo xtask bench` measures.
