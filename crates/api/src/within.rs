@@ -14,3 +14,18 @@ pub(crate) async fn within<F: Future>(limit: Duration, task: F) -> Result<F::Out
     }
     tokio::time::timeout(limit, task).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::sleep;
+
+    const LIMIT: Duration = Duration::from_secs(4);
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_end_within_the_limit_is_given_up_and_all_else_is_answered() {
+        assert!(within(LIMIT, sleep(Duration::from_secs(3_600))).await.is_err());
+        assert!(within(LIMIT, sleep(LIMIT / 2)).await.is_ok());
+        assert!(matches!(within(Duration::ZERO, async { 7 }).await, Ok(7)));
+    }
+}
