@@ -72,13 +72,20 @@ impl Dirty {
     }
 }
 
-/// Writes checkpoints; blocks, so it is called from blocking threads alone.
+/// Writes checkpoints.
 pub(crate) struct Checkpointer {
     tables: Arc<dyn Tables>,
     config: TableConfig,
-    /// None after a failure: what is on disk is then unknown, and the next checkpoint starts over.
+    /// None while a checkpoint is under way, and after one that came to nothing: what is on disk is then unknown, and the next
+    /// starts over.
     table: Option<Box<dyn StateTable>>,
     last: Option<Applied>,
+}
+
+/// A checkpoint that is yet to be written. One that is dropped instead came to nothing.
+pub(crate) struct Checkpoint {
+    work: CheckpointWork,
+    table: Option<Box<dyn StateTable>>,
 }
 
 impl Checkpointer {
@@ -106,43 +113,54 @@ impl Checkpointer {
         self.last.as_ref()
     }
 
-    /// Writes what has changed, if anything has.
-    pub(crate) fn run(&mut self, store: &Store) -> Result<(), TableError> {
-        let Some(work) = store.take_checkpoint_work(self.last.as_ref()) else {
-            return Ok(());
-        };
+    /// Takes what has changed, if anything has. Quick: it holds up whoever applies writes.
+    pub(crate) fn begin(&mut self, store: &Store) -> Option<Checkpoint> {
+        let work = store.take_checkpoint_work(self.last.as_ref())?;
+        self.last = None;
+        Some(Checkpoint {
+            work,
+            table: self.table.take(),
+        })
+    }
+
+    /// Writes and syncs it. Blocks on the disk. A sync that failed once may answer well later without having kept the bytes,
+    /// so nothing is trusted after an error.
+    pub(crate) fn write(&mut self, checkpoint: Checkpoint) -> Result<(), TableError> {
         let timer = metrics::CHECKPOINT_SECONDS.start_timer();
-        match self.write(&work) {
-            Ok(()) => {
+        let Checkpoint { work, table } = checkpoint;
+        let written = self.write_to(table, &work);
+        match written {
+            Ok(table) => {
                 timer.observe_duration();
+                metrics::DISK_BYTES.set(table.disk_bytes() as i64);
+                self.table = Some(table);
                 self.last = Some(work.applied);
                 Ok(())
             }
             Err(error) => {
                 timer.stop_and_discard();
                 metrics::CHECKPOINT_FAILURES.inc();
-                // a sync that failed once may answer well later without having kept the bytes: trust nothing of it
-                self.table = None;
-                self.last = None;
-                store.distrust_checkpoint();
                 Err(error)
             }
         }
     }
 
-    fn write(&mut self, work: &CheckpointWork) -> Result<(), TableError> {
+    fn write_to(
+        &self,
+        table: Option<Box<dyn StateTable>>,
+        work: &CheckpointWork,
+    ) -> Result<Box<dyn StateTable>, TableError> {
         let seal = seal(&work.state, &work.applied);
-        let (table, fresh) = match &mut self.table {
+        let (mut table, fresh) = match table {
             Some(table) => (table, false),
-            None => (self.table.insert(self.tables.start_over(&self.config)?), true),
+            None => (self.tables.start_over(&self.config)?, true),
         };
         if fresh || work.dirty.everything {
             table.replace(&mut everything(&work.state), &seal)?;
         } else {
             table.checkpoint(&changes(&work.state, &work.dirty), &seal)?;
         }
-        metrics::DISK_BYTES.set(table.disk_bytes() as i64);
-        Ok(())
+        Ok(table)
     }
 }
 

@@ -14,7 +14,6 @@ use muster_model::{
 };
 use muster_runtime::{HybridClock, TaskKind, Tasks};
 use muster_storage::{SledTables, TableConfig, TableError, Tables};
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -22,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
 
 /// Between a proposal without an answer and the next try, so that a leader that is being elected is not stormed.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -47,8 +47,8 @@ struct Inner {
     /// With `sequence` the idempotence key; random, so that no two handles ever share one.
     origin: u64,
     sequence: AtomicU64,
-    /// Locked on blocking threads alone.
-    checkpointer: Mutex<Checkpointer>,
+    /// Held while a checkpoint is written.
+    checkpointer: Arc<Mutex<Checkpointer>>,
 }
 
 impl Persistent {
@@ -101,7 +101,7 @@ impl Persistent {
             proposer: OnceLock::new(),
             origin: RandomState::new().hash_one(config.data_dir.as_os_str()),
             sequence: AtomicU64::new(0),
-            checkpointer: Mutex::new(checkpointer),
+            checkpointer: Arc::new(Mutex::new(checkpointer)),
         };
         Ok((Self { inner: Arc::new(inner) }, store))
     }
@@ -140,9 +140,13 @@ impl Persistent {
     /// # Errors
     /// Those of the disk. Nothing is lost by one: snapshot and log hold the state.
     pub async fn checkpoint(&self) -> io::Result<()> {
-        let inner = self.inner.clone();
-        let run = muster_runtime::background(move || inner.checkpointer.lock().run(&inner.store));
-        run.await?.map_err(table_error)
+        let mut checkpointer = self.inner.checkpointer.clone().lock_owned().await;
+        // Begun here: the thread that writes has stepped back, and could be put off while it keeps the state from its writer.
+        let Some(checkpoint) = checkpointer.begin(&self.inner.store) else {
+            return Ok(());
+        };
+        let written = muster_runtime::background(move || checkpointer.write(checkpoint)).await;
+        written?.map_err(table_error)
     }
 
     /// Adds or replaces an instance.

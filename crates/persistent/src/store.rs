@@ -106,11 +106,6 @@ impl Store {
         })
     }
 
-    /// Has the next checkpoint write everything.
-    pub(crate) fn distrust_checkpoint(&self) {
-        self.writer.lock().dirty.mark_everything();
-    }
-
     fn publish_service(&self, state: &State, key: &ServiceKey) {
         let published = self.published.pin();
         match state.service(key) {

@@ -1,3 +1,4 @@
+mod checkpoints;
 mod fixture;
 mod frozen_bytes;
 mod model;
