@@ -11,6 +11,8 @@ use tokio::task::JoinSet;
 /// A client that hears nothing for this long looks for another node; real ones wait 3 s for the answer to a health check.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// A refusal comes at once, and asking for the next one as quickly would take the nodes' time.
+const CONNECT_AGAIN: Duration = Duration::from_millis(100);
 const SOON: Duration = Duration::from_secs(15);
 
 /// Clients of 2.x and 3.x that each publish one instance over a stream, and go to the next node when theirs is gone, silent,
@@ -81,6 +83,7 @@ impl Holder {
         for turn in usize::from(self.port).. {
             let node = &self.nodes[turn % self.nodes.len()];
             let Ok(Ok(mut client)) = tokio::time::timeout(ANSWER_WITHIN, GrpcClient::connect(node)).await else {
+                tokio::time::sleep(CONNECT_AGAIN).await;
                 continue;
             };
             let registered = client.register(&self.service, &self.ip, self.port);

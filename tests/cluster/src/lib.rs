@@ -10,9 +10,11 @@
 mod beating;
 mod clients;
 mod holders;
+mod waits;
 mod watch;
 
 pub use beating::Beating;
 pub use clients::{Clients, Written};
 pub use holders::Holders;
+pub use waits::{GONE_WITHIN, WRITTEN_WITHIN, written};
 pub use watch::Watch;

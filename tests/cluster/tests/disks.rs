@@ -5,6 +5,7 @@
 //! what was acknowledged; the others go on; and the way back that the runbook names works.
 
 use anyhow::{Context, ensure};
+use muster_cluster::{WRITTEN_WITHIN, written};
 use muster_testkit::{Cluster, Listed, Place, Signal, Spec, Writer, cluster, cluster_at, eventually, free_port};
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,8 +16,6 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
-/// For what takes as many writes as the machine has time for.
-const WRITTEN_WITHIN: Duration = Duration::from_secs(120);
 const SMALL_DISK: &str = "size=48m";
 /// What is left of a disk that is about to be full: a hundred registrations.
 const LEFT_BYTES: u64 = 16 * 1024;
@@ -92,16 +91,6 @@ async fn stopped_or_full(cluster: &mut Cluster, id: u64) -> anyhow::Result<()> {
     let named = node.log().contains("No space left");
     ensure!(status.success() || named, "node {id}: {status}: {}", node.log_tail());
     Ok(())
-}
-
-async fn written(writer: &Writer, more: usize) -> anyhow::Result<()> {
-    let from = writer.acknowledged_count();
-    eventually(WRITTEN_WITHIN, "writes go on", || async {
-        let count = writer.acknowledged_count();
-        ensure!(count >= from + more, "{} acknowledged since", count - from);
-        Ok(())
-    })
-    .await
 }
 
 /// Every running node lists everything that was acknowledged.
@@ -293,12 +282,7 @@ async fn with_snapshots() -> (Cluster, u64, BTreeSet<String>) {
     let cluster = cluster_at(places.collect(), &flags).await.unwrap();
     let writer = Writer::start(cluster.http(), &cluster.addresses(), "kept", 8);
     let mut acknowledged = BTreeSet::new();
-    eventually(WRITTEN_WITHIN, "700 writes", || async {
-        ensure!(writer.acknowledged_count() >= 700, "{}", writer.acknowledged_count());
-        Ok(())
-    })
-    .await
-    .unwrap();
+    written(&writer, 700).await.unwrap();
     acknowledged.extend(writer.stop().await.0);
     cluster.converged(SOON).await.unwrap();
     let leader = cluster.leader(SOON).await.unwrap();

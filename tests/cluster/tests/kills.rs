@@ -1,6 +1,7 @@
 //! `kill -9`, under load.
 
 use anyhow::ensure;
+use muster_cluster::{GONE_WITHIN, written};
 use muster_testkit::{Cluster, Publisher, Spec, Writer, always, cluster, eventually};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,11 +10,16 @@ use tokio::time::Instant;
 const SOON: Duration = Duration::from_secs(15);
 const WRITERS: u8 = 8;
 
-/// 20 instances with short leases, so that one that is forgotten would be gone within the test.
+/// 20 instances with short leases, so that one that is forgotten would be gone within the test; all nodes list them.
 async fn publisher(cluster: &Cluster) -> anyhow::Result<Publisher> {
     let specs = (1..=20).map(|n| Spec::ephemeral("living", "10.1.0.1", n).with_lease_ms(1_000, 4_000, 8_000));
     let addresses = cluster.addresses();
-    Publisher::start(cluster.http(), &addresses, specs.collect(), Duration::from_secs(1)).await
+    let publisher = Publisher::start(cluster.http(), &addresses, specs.collect(), Duration::from_secs(1)).await?;
+    eventually(SOON, "all nodes list all", || {
+        all_listed(cluster, &[1, 2, 3], &publisher)
+    })
+    .await?;
+    Ok(publisher)
 }
 
 /// Fails if an instance of the publisher is not listed at one of the nodes.
@@ -24,17 +30,6 @@ async fn all_listed(cluster: &Cluster, nodes: &[u64], publisher: &Publisher) -> 
         ensure!(missing.is_empty(), "node {node} does not list {missing:?}");
     }
     Ok(())
-}
-
-/// Waits until so many more writes are acknowledged.
-async fn written(writer: &Writer, more: usize) -> anyhow::Result<()> {
-    let from = writer.acknowledged_count();
-    eventually(SOON, "writes go on", || async {
-        let count = writer.acknowledged_count();
-        ensure!(count >= from + more, "{} acknowledged since", count - from);
-        Ok(())
-    })
-    .await
 }
 
 /// Every running node lists everything that was acknowledged.
@@ -54,10 +49,6 @@ async fn nothing_lost(cluster: &Cluster, service: &str, acknowledged: &BTreeSet<
 /// Kills one node under load; the others go on, nothing is lost, it comes back.
 async fn kill_one(cluster: &mut Cluster, victim: u64) -> anyhow::Result<()> {
     let publisher = publisher(cluster).await?;
-    eventually(SOON, "all nodes list all", || {
-        all_listed(cluster, &[1, 2, 3], &publisher)
-    })
-    .await?;
     let writer = Writer::start(cluster.http(), &cluster.addresses(), "kept", WRITERS);
     written(&writer, 100).await?;
 
@@ -181,7 +172,7 @@ async fn instances_that_die_with_their_node_are_gone_everywhere_within_35_second
     drop(publisher);
     cluster.kill(victim).await.unwrap();
     let killed = Instant::now();
-    let gone = eventually(Duration::from_secs(35), "they are gone", || async {
+    let gone = eventually(GONE_WITHIN, "they are gone", || async {
         for node in cluster.running() {
             let left = cluster.v1(node).list("dying").await?.all;
             ensure!(left.is_empty(), "node {node} lists {left:?}");

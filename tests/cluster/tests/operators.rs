@@ -2,11 +2,13 @@
 //! stands in `docs/beaten.md`.
 
 use anyhow::{Context, ensure};
+use muster_cluster::GONE_WITHIN;
 use muster_testkit::{Cluster, GrpcClient, Spec, Subscriber, cluster, eventually};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
+use tokio::time::Instant;
 
 const SOON: Duration = Duration::from_secs(15);
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -165,11 +167,12 @@ async fn all_show(cluster: &Cluster, service: &str, port: u16, wanted: &Shown, w
     }
 }
 
-fn of(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|&(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+/// Metadata with the times of a lease: nobody beats here, and no test must be longer than a lease, edited or not.
+fn leased(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let lease = Spec::ephemeral("", "", 0).with_lease_ms(5_000, 120_000, 180_000);
+    let mut metadata: BTreeMap<_, _> = serde_json::from_str(&lease.metadata).unwrap();
+    metadata.extend(pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())));
+    metadata
 }
 
 /// Everything that an operator can edit: weight, enabled, metadata as a whole, and a key over those that are there.
@@ -181,11 +184,8 @@ async fn edit(cluster: &Cluster, node: u64, service: &str, spec: &Spec) {
         ("port", port.as_str()),
         ("ephemeral", ephemeral.as_str()),
     ];
-    let whole = [
-        ("weight", "7"),
-        ("enabled", "false"),
-        ("metadata", r#"{"by":"operator"}"#),
-    ];
+    let metadata = json!(leased(&[("by", "operator")])).to_string();
+    let whole = [("weight", "7"), ("enabled", "false"), ("metadata", metadata.as_str())];
     put(cluster, node, "/nacos/v1/ns/instance", &[&named[..], &whole].concat())
         .await
         .unwrap();
@@ -206,7 +206,7 @@ async fn edit(cluster: &Cluster, node: u64, service: &str, spec: &Spec) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operators_edit_lasts_until_the_instance_registers_again_or_leaves() {
     let cluster = cluster(3).await.unwrap();
-    let edited = (7.0, false, of(&[("by", "operator"), ("more", "of it")]));
+    let edited = (7.0, false, leased(&[("by", "operator"), ("more", "of it")]));
     let mut cases = Vec::new();
     for (name, ephemeral) in [("e", true), ("p", false)] {
         // Each of the three calls goes to another node than the one before; after a deregistration a beat is still
@@ -214,13 +214,13 @@ async fn an_operators_edit_lasts_until_the_instance_registers_again_or_leaves() 
         for (turn, waits_s) in [(1, 0), (2, 2), (3, 7)] {
             let spec = Spec {
                 ephemeral,
-                metadata: r#"{"own":"yes"}"#.to_owned(),
+                metadata: json!(leased(&[("own", "yes")])).to_string(),
                 ..Spec::ephemeral(&format!("edited-{name}{turn}"), "10.6.0.2", 80 + turn as u16)
             };
             cases.push((spec, turn, Duration::from_secs(waits_s)));
         }
     }
-    let plain = (1.0, true, of(&[("own", "yes")]));
+    let plain = (1.0, true, leased(&[("own", "yes")]));
     let register = async |node: u64, spec: &Spec| drop(cluster.v1(node).register(spec).await.unwrap().ok().unwrap());
     let other = |turn: u64, by: u64| 1 + (turn + by) % 3;
     for (spec, turn, _) in &cases {
@@ -262,7 +262,7 @@ async fn an_operators_edit_lasts_until_the_instance_registers_again_or_leaves() 
             .ok()
             .unwrap();
     }
-    let left = tokio::time::Instant::now();
+    let left = Instant::now();
     for (spec, turn, waits) in [&cases[..]].concat().iter().collect::<Vec<_>>() {
         tokio::time::sleep_until(left + *waits).await;
         register(other(*turn, 2), spec).await;
@@ -282,8 +282,8 @@ async fn an_operators_edit_of_what_a_connection_publishes_lasts_until_the_connec
     let publisher = GrpcClient::connect(&cluster.grpc_address(1)).await.unwrap();
     publisher.register("held", "10.6.0.3", 80).await.unwrap();
     let spec = Spec::ephemeral("held", "10.6.0.3", 80);
-    let plain = (1.0, true, of(&[]));
-    let edited = (7.0, false, of(&[("by", "operator"), ("more", "of it")]));
+    let plain = (1.0, true, BTreeMap::new());
+    let edited = (7.0, false, leased(&[("by", "operator"), ("more", "of it")]));
     all_show(&cluster, "held", 80, &plain, "registered").await;
     edit(&cluster, 2, "held", &spec).await;
     all_show(&cluster, "held", 80, &edited, "edited").await;
@@ -294,8 +294,9 @@ async fn an_operators_edit_of_what_a_connection_publishes_lasts_until_the_connec
     all_show(&cluster, "held", 80, &plain, "said again").await;
     edit(&cluster, 3, "held", &spec).await;
     all_show(&cluster, "held", 80, &edited, "edited again").await;
+    let ended = Instant::now();
     drop(publisher);
-    let gone = eventually(SOON, "it has left", || async {
+    let gone = eventually(GONE_WITHIN, "it has left", || async {
         for node in cluster.ids() {
             ensure!(
                 cluster.v1(node).list("held").await?.all.is_empty(),
@@ -305,6 +306,7 @@ async fn an_operators_edit_of_what_a_connection_publishes_lasts_until_the_connec
         Ok(())
     });
     gone.await.unwrap();
+    eprintln!("it has left after {:?}", ended.elapsed());
     let again = GrpcClient::connect(&cluster.grpc_address(2)).await.unwrap();
     again.register("held", "10.6.0.3", 80).await.unwrap();
     all_show(&cluster, "held", 80, &plain, "back").await;

@@ -5,7 +5,7 @@
 )]
 
 use anyhow::ensure;
-use muster_cluster::{Beating, Holders, Watch};
+use muster_cluster::{Beating, GONE_WITHIN, Holders, Watch};
 use muster_testkit::{Cluster, Publisher, Signal, Spec, Writer, cluster, eventually, muster};
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -202,8 +202,8 @@ async fn when_all_nodes_are_killed_and_started_again_no_list_lacks_who_goes_on_b
 }
 
 /// Waits until the running nodes list nobody of `service`.
-async fn nobody_left(cluster: &Cluster, services: &[&str], within: Duration) -> anyhow::Result<()> {
-    eventually(within, "they are gone", || async {
+async fn nobody_left(cluster: &Cluster, services: &[&str]) -> anyhow::Result<()> {
+    eventually(GONE_WITHIN, "they are gone", || async {
         for node in cluster.running() {
             for service in services {
                 let left = cluster.v1(node).list(service).await?.all;
@@ -256,9 +256,7 @@ async fn two_die(first_lease: Lease, later: Duration) {
     let second_died = Instant::now();
     let survivors = cluster.running();
     assert_eq!(survivors.len(), 3);
-    nobody_left(&cluster, &["dying", "held"], Duration::from_secs(35))
-        .await
-        .unwrap();
+    nobody_left(&cluster, &["dying", "held"]).await.unwrap();
     eprintln!(
         "gone {:?} after the first node died and {:?} after the second",
         died.elapsed(),
