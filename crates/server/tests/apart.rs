@@ -28,7 +28,10 @@ async fn member(id: u64, network: &Network, folder: &Path, threads: &Threads) ->
         tasks,
         peer_tasks: peer_tasks.clone(),
     };
-    (Core::start(&settings(id, folder), world).await.unwrap(), peer_tasks)
+    // A machine that stands still for a second has not shown that clients are in the way.
+    let mut settings = settings(id, folder);
+    (settings.raft.election_min_ms, settings.raft.election_max_ms) = (2_000, 4_000);
+    (Core::start(&settings, world).await.unwrap(), peer_tasks)
 }
 
 /// Under ten times the load persistent writes fell to a fortieth and the leader changed: what Raft had to do waited behind what
