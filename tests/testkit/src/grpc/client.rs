@@ -352,6 +352,14 @@ impl GrpcClient {
         }
     }
 
+    /// Listens for as long as `span`, or until the stream has ended, and answers the first push; whatever else the server says
+    /// is none.
+    pub async fn pushed_within(&mut self, span: Duration) -> Option<Heard> {
+        self.until(span, |heard| heard.kind == "NotifySubscriberRequest")
+            .await
+            .ok()
+    }
+
     /// Mute, it answers nothing that the server asks, though its connection stands.
     pub fn set_mute(&self, mute: bool) {
         self.mute.store(mute, Ordering::Relaxed);
