@@ -171,12 +171,7 @@ impl Eye {
 
     fn look(&self, what: &str, listed: &Listed, count: impl FnOnce(&mut Seen)) {
         let mut lacking: BTreeSet<_> = self.wanted.difference(&listed.healthy).cloned().collect();
-        let mut silent = 0;
-        if !lacking.is_empty() {
-            for address in self.beats.silent(self.beat_timeout) {
-                silent += usize::from(lacking.remove(&address));
-            }
-        }
+        let silent = self.beats.excuse(&self.service, self.beat_timeout, &mut lacking);
         let (unhealthy, missing): (Vec<_>, Vec<_>) = lacking.into_iter().partition(|it| listed.all.contains(it));
         self.note(|seen| {
             count(seen);

@@ -60,7 +60,7 @@ async fn play(cluster: &Cluster, hosts: &Hosts, cuts: &[Cut], cut_for: Duration)
     let leases =
         |n| Spec::ephemeral("living", "10.1.0.1", n).with_lease_ms(1_000, BEAT_TIMEOUT.as_millis() as u32, 20_000);
     let specs = (1..=30).map(leases).collect();
-    let beating = Beating::start(cluster.http(), &cluster.addresses(), specs).await?;
+    let beating = Beating::start(cluster.http(), &cluster.addresses(), specs, Duration::from_secs(1)).await?;
     let holders = Holders::start(&cluster.grpc_addresses(), "living", "10.1.0.2", 15).await?;
     let wanted = beating.published().chain(holders.published()).count();
     eventually(SOON, "all nodes list all", || async {
