@@ -7,7 +7,7 @@
 //! ```
 //! A checkpoint is one atomic batch of changed records and the seal (whatever the caller wants to find beside them: the
 //! position in the log), then a sync. Until the sync is through, a crash may leave the earlier checkpoint; it never leaves
-//! a mixture.
+//! a mixture. A large one is many batches with the seal taken away before them, and a crash between leaves none.
 //!
 //! sled's `flush` alone is no sync: 0.34.7 calls `sync_file_range`, which keeps neither the file's size nor the drive's
 //! cache, and lost every acknowledged record in 20 of 20 machine crashes; with a `fdatasync` of ours behind it none in 40
@@ -28,13 +28,16 @@ const CHUNK_BYTES_MAX: usize = 16 * 1024;
 const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
 /// Namespace, group, 512 characters of service name, host and port at four bytes a character come to less.
 const KEY_BYTES_MAX: usize = 3 * 1024;
-/// Records put in one batch while a whole state is being written.
-const REPLACE_BATCH_RECORDS: usize = 1024;
+/// Records of one batch where a batch is not to be all. Until it is through, sled keeps every page that it replaces, some 5 KB
+/// a record: one batch of 100,000 took half a gigabyte, and was no quicker than a hundred.
+const PIECE_RECORDS: usize = 1024;
+/// Changes that are still written in one batch.
+const WHOLE_RECORDS_MAX: usize = 8 * 1024;
 /// 5 s in all.
 const SLED_LOCK_ATTEMPTS: u32 = 250;
 const SLED_LOCK_PAUSE: Duration = Duration::from_millis(20);
 const SEAL_KEY: &[u8] = b"s";
-/// What a table holds before its first checkpoint.
+/// What a table holds before its first checkpoint, and while one is written in pieces.
 const NEVER_SEALED: &[u8] = b"";
 const RECORD_TAG: u8 = b'd';
 
@@ -125,6 +128,23 @@ impl Table {
     }
 
     fn open_locked(config: &TableConfig, lock: File) -> Result<Self, TableError> {
+        let aside = sibling(&config.dir, "unfinished");
+        let removed = || remove_dir_if_there(&aside).map_err(|source| io_error(&config.dir, source));
+        removed()?;
+        let (table, unfinished) = Self::open_any(config, lock)?;
+        if !unfinished {
+            return Ok(table);
+        }
+        tracing::info!(path = %config.dir.display(), "the last checkpoint was cut short: starting without one");
+        let Self { db, _lock: lock, .. } = table;
+        drop(db);
+        fs::rename(&config.dir, &aside).map_err(|source| io_error(&config.dir, source))?;
+        removed()?;
+        Ok(Self::open_any(config, lock)?.0)
+    }
+
+    /// The table as it lies there, or an empty one; and whether a checkpoint in pieces was not finished.
+    fn open_any(config: &TableConfig, lock: File) -> Result<(Self, bool), TableError> {
         let options = sled::Config::new()
             .path(&config.dir)
             .mode(sled::Mode::HighThroughput)
@@ -144,8 +164,9 @@ impl Table {
             // old table without one is known to be damaged
             table.checkpoint(&TableChanges::default(), NEVER_SEALED)?;
         }
-        table.generation = table.stored_seal(|seal| seal.generation)?;
-        Ok(table)
+        let (generation, sealed) = table.stored_seal(|seal| (seal.generation, seal.caller != NEVER_SEALED))?;
+        table.generation = generation;
+        Ok((table, !new && !sealed))
     }
 
     fn stored_seal<T>(&self, read: impl FnOnce(&Seal<'_>) -> T) -> Result<T, TableError> {
@@ -180,23 +201,26 @@ impl Table {
         Ok((seal != NEVER_SEALED).then_some(seal))
     }
 
-    /// Writes the changes and the seal, which may not be empty, as one, and syncs. On an error nothing is known of what is on disk: the caller
-    /// starts over.
+    /// Writes the changes and the seal, which may not be empty, as one, and syncs. Many changes are written in pieces: a crash
+    /// between them leaves a table without a checkpoint. On an error nothing is known of what is on disk: the caller starts
+    /// over.
     ///
     /// # Errors
     /// [`TableError`].
     pub fn checkpoint(&mut self, changes: &TableChanges, seal: &[u8]) -> Result<(), TableError> {
-        let mut batch = Batch::default();
+        let in_pieces = changes.put.len() + changes.remove.len() > WHOLE_RECORDS_MAX;
+        if in_pieces {
+            // From here to its end a reopening finds none.
+            Writer::new(self, self.generation, false).end(NEVER_SEALED)?;
+        }
+        let mut writer = Writer::new(self, self.generation, in_pieces);
         for (key, value) in &changes.put {
-            self.put(&mut batch, self.generation, key, value)?;
+            writer.put(key, value)?;
         }
         for key in &changes.remove {
-            let chunks = self.chunks_of(self.generation, key)?;
-            (0..chunks).for_each(|chunk| batch.remove(record_key(self.generation, key, chunk)));
+            writer.remove(key)?;
         }
-        batch.insert(SEAL_KEY, Seal::encode(self.generation, seal));
-        guarded(&self.dir, || self.db.apply_batch(batch))?;
-        self.sync()
+        writer.end(seal)
     }
 
     /// Replaces all records and the seal. Until it is through, the earlier ones are what a reopening finds.
@@ -206,16 +230,11 @@ impl Table {
     pub fn replace(&mut self, records: impl Iterator<Item = TableRecord>, seal: &[u8]) -> Result<(), TableError> {
         let next = self.generation.wrapping_add(1);
         self.clear(next)?;
-        let mut batch = Batch::default();
-        for (number, (key, value)) in records.enumerate() {
-            self.put(&mut batch, next, &key, &value)?;
-            if number % REPLACE_BATCH_RECORDS == REPLACE_BATCH_RECORDS - 1 {
-                guarded(&self.dir, || self.db.apply_batch(std::mem::take(&mut batch)))?;
-            }
+        let mut writer = Writer::new(self, next, true);
+        for (key, value) in records {
+            writer.put(&key, &value)?;
         }
-        batch.insert(SEAL_KEY, Seal::encode(next, seal));
-        guarded(&self.dir, || self.db.apply_batch(batch))?;
-        self.sync()?;
+        writer.end(seal)?;
         let previous = std::mem::replace(&mut self.generation, next);
         self.clear(previous)
     }
@@ -223,28 +242,6 @@ impl Table {
     /// Bytes that the table takes on disk, for the metrics.
     pub fn disk_bytes(&self) -> u64 {
         guarded(&self.dir, || self.db.size_on_disk()).unwrap_or(0)
-    }
-
-    fn put(&self, batch: &mut Batch, generation: u32, key: &[u8], value: &[u8]) -> Result<(), TableError> {
-        let chunks = value.len().div_ceil(CHUNK_BYTES_MAX).max(1);
-        if key.len() > KEY_BYTES_MAX || chunks > usize::from(u16::MAX) {
-            let reason = format!("a record of {} + {} bytes is too large", key.len(), value.len());
-            return Err(io_error(&self.dir, io::Error::new(io::ErrorKind::InvalidInput, reason)));
-        }
-        let chunks = chunks as u16;
-        let crc = crc32fast::hash(value);
-        for number in 0..chunks {
-            let start = usize::from(number) * CHUNK_BYTES_MAX;
-            let piece = &value[start..value.len().min(start + CHUNK_BYTES_MAX)];
-            batch.insert(
-                record_key(generation, key, number),
-                Chunk::encode(number, chunks, crc, piece),
-            );
-        }
-        for surplus in chunks..self.chunks_of(generation, key)? {
-            batch.remove(record_key(generation, key, surplus));
-        }
-        Ok(())
     }
 
     /// How many chunks the stored value has; 0 if there is none.
@@ -267,7 +264,7 @@ impl Table {
                 .db
                 .scan_prefix(generation_prefix(generation))
                 .keys()
-                .take(REPLACE_BATCH_RECORDS)
+                .take(PIECE_RECORDS)
             {
                 batch.remove(guarded(&self.dir, || key)?);
                 found = true;
@@ -286,6 +283,78 @@ impl Table {
             .and_then(|file| file.sync_data())
             .and_then(|()| File::open(&self.dir)?.sync_all());
         synced.map_err(|source| io_error(&self.dir, source))
+    }
+}
+
+/// Writes records and, at the end, the seal.
+struct Writer<'a> {
+    table: &'a Table,
+    generation: u32,
+    /// Not all in one batch.
+    in_pieces: bool,
+    batch: Batch,
+    /// In the batch.
+    records: usize,
+}
+
+impl<'a> Writer<'a> {
+    fn new(table: &'a Table, generation: u32, in_pieces: bool) -> Self {
+        Self {
+            table,
+            generation,
+            in_pieces,
+            batch: Batch::default(),
+            records: 0,
+        }
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), TableError> {
+        let chunks = value.len().div_ceil(CHUNK_BYTES_MAX).max(1);
+        if key.len() > KEY_BYTES_MAX || chunks > usize::from(u16::MAX) {
+            let reason = format!("a record of {} + {} bytes is too large", key.len(), value.len());
+            let refused = io::Error::new(io::ErrorKind::InvalidInput, reason);
+            return Err(io_error(&self.table.dir, refused));
+        }
+        let chunks = chunks as u16;
+        let crc = crc32fast::hash(value);
+        for number in 0..chunks {
+            let start = usize::from(number) * CHUNK_BYTES_MAX;
+            let piece = &value[start..value.len().min(start + CHUNK_BYTES_MAX)];
+            self.batch.insert(
+                record_key(self.generation, key, number),
+                Chunk::encode(number, chunks, crc, piece),
+            );
+        }
+        let stored = self.table.chunks_of(self.generation, key)?;
+        for surplus in chunks..stored {
+            self.batch.remove(record_key(self.generation, key, surplus));
+        }
+        self.added(chunks.max(stored))
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Result<(), TableError> {
+        let stored = self.table.chunks_of(self.generation, key)?;
+        for chunk in 0..stored {
+            self.batch.remove(record_key(self.generation, key, chunk));
+        }
+        self.added(stored)
+    }
+
+    fn added(&mut self, records: u16) -> Result<(), TableError> {
+        self.records += usize::from(records);
+        if self.in_pieces && self.records >= PIECE_RECORDS {
+            self.records = 0;
+            let batch = std::mem::take(&mut self.batch);
+            guarded(&self.table.dir, || self.table.db.apply_batch(batch))?;
+        }
+        Ok(())
+    }
+
+    /// Carries out the rest together with the seal, and syncs.
+    fn end(mut self, seal: &[u8]) -> Result<(), TableError> {
+        self.batch.insert(SEAL_KEY, Seal::encode(self.generation, seal));
+        guarded(&self.table.dir, || self.table.db.apply_batch(self.batch))?;
+        self.table.sync()
     }
 }
 

@@ -127,6 +127,61 @@ fn starting_over_keeps_one_damaged_folder() {
     assert_eq!(names, 3, "state, state.lock, state.damaged");
 }
 
+#[test]
+fn a_checkpoint_of_many_records_is_found_again_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut table = Table::open(&config(&dir)).unwrap();
+    let many = (0..3 * WHOLE_RECORDS_MAX as u32).map(|n| (n.to_be_bytes().to_vec(), vec![1; 60]));
+    let mut expected: Contents = many.collect();
+    let changes = TableChanges {
+        put: expected.clone().into_iter().collect(),
+        remove: Vec::new(),
+    };
+    table.checkpoint(&changes, b"one").unwrap();
+    let (put, remove): (Vec<_>, Vec<_>) = expected.keys().cloned().partition(|key| key[3] % 3 == 0);
+    for key in &remove {
+        expected.remove(key);
+    }
+    for key in &put {
+        expected.insert(key.clone(), vec![2; 90]);
+    }
+    let put = put.into_iter().map(|key| (key, vec![2; 90])).collect();
+    table.checkpoint(&TableChanges { put, remove }, b"two").unwrap();
+    assert!(contents(&table).unwrap() == (Some(b"two".to_vec()), expected.clone()));
+    drop(table);
+    let table = Table::open(&config(&dir)).unwrap();
+    assert!(contents(&table).unwrap() == (Some(b"two".to_vec()), expected));
+}
+
+/// sled keeps all that a batch replaces until it is through: a single one of half a million records took 2.4 GiB.
+#[test]
+fn of_a_checkpoint_in_pieces_that_is_cut_short_nothing_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut table = Table::open(&config(&dir)).unwrap();
+    table.checkpoint(&put(b"a", b"1"), b"one").unwrap();
+    Writer::new(&table, table.generation, false).end(NEVER_SEALED).unwrap();
+    let mut writer = Writer::new(&table, table.generation, true);
+    for n in 0..3 * PIECE_RECORDS as u32 {
+        writer.put(&n.to_be_bytes(), b"2").unwrap();
+    }
+    assert!(writer.records < PIECE_RECORDS, "most of it is in the table");
+    drop(writer);
+    drop(table);
+    let mut table = Table::open(&config(&dir)).unwrap();
+    assert_eq!(contents(&table).unwrap(), (None, Contents::new()));
+    table.checkpoint(&put(b"b", b"3"), b"two").unwrap();
+    drop(table);
+    let table = Table::open(&config(&dir)).unwrap();
+    let expected = Contents::from([(b"b".to_vec(), b"3".to_vec())]);
+    assert_eq!(contents(&table).unwrap(), (Some(b"two".to_vec()), expected));
+    let beside: Vec<_> = fs::read_dir(dir.path())
+        .unwrap()
+        .flatten()
+        .map(|it| it.file_name())
+        .collect();
+    assert_eq!(beside.len(), 2, "{beside:?}");
+}
+
 /// What a crash leaves of a checkpoint that was not synced yet: any part of the bytes that differ, in any order.
 #[test]
 fn a_torn_checkpoint_reopens_at_an_earlier_seal_or_as_damaged_and_never_as_a_mixture() {
