@@ -1,9 +1,12 @@
 //! How checkpoints are written, and what becomes of one that is not.
 
 use super::fixture::{apply, frozen, instance, open, open_on, service};
+use crate::Persistent;
 use crate::command::Action;
+use crate::store::Store;
 use muster_storage::{SledTables, StateTable, TableChanges, TableConfig, TableError, TableRecord, Tables, VisitRecord};
 use parking_lot::Mutex;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
@@ -61,24 +64,26 @@ fn register(name: &str) -> Action {
     Action::Register(service(name), instance(1))
 }
 
-/// The half of the load that clients feel: [`muster_runtime::background`] comes after everything else.
-#[tokio::test]
-async fn checkpoints_are_written_behind_all_other_work() {
-    let dir = tempfile::tempdir().unwrap();
-    let watched = Watched::default();
-    let (persistent, store) = open_on(Arc::new(watched.clone()), dir.path()).unwrap();
+/// A store with one service, which is checkpointed.
+async fn checkpointed(dir: &Path, watched: &Watched) -> (Persistent, Arc<Store>) {
+    let (persistent, store) = open_on(Arc::new(watched.clone()), dir).unwrap();
     apply(&store, 1, &[register("a")]);
     persistent.checkpoint().await.unwrap();
+    (persistent, store)
+}
+
+/// On the thread of [`muster_runtime::background`], which comes after all others.
+#[tokio::test]
+async fn checkpoints_are_written_behind_all_other_work() {
+    let (dir, watched) = (tempfile::tempdir().unwrap(), Watched::default());
+    let _store = checkpointed(dir.path(), &watched).await;
     assert_eq!(*watched.threads.lock(), ["muster-later"]);
 }
 
 #[tokio::test]
 async fn what_a_checkpoint_that_panicked_was_to_write_is_in_the_next() {
-    let dir = tempfile::tempdir().unwrap();
-    let watched = Watched::default();
-    let (persistent, store) = open_on(Arc::new(watched.clone()), dir.path()).unwrap();
-    apply(&store, 1, &[register("a")]);
-    persistent.checkpoint().await.unwrap();
+    let (dir, watched) = (tempfile::tempdir().unwrap(), Watched::default());
+    let (persistent, store) = checkpointed(dir.path(), &watched).await;
     apply(&store, 2, &[register("b")]);
     *watched.panics.lock() = true;
     assert!(persistent.checkpoint().await.is_err());
