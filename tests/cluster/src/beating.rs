@@ -1,15 +1,11 @@
 //! Instances that beat, and the memory of when each was last heard.
 
-use muster_testkit::{Http, Spec, V1};
+use muster_testkit::{Http, Publisher, Spec};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// What a node that stands still takes, the client takes elsewhere.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// From an answer to a beat until its node has told the others (once a second), and a look of the watch in flight.
 const SPREAD_WITHIN: Duration = Duration::from_millis(1_500);
 
@@ -61,46 +57,33 @@ impl LastBeats {
     }
 }
 
-/// Registers instances and beats for them, as a 1.x client does: at one node, and at the next when that fails.
+/// Instances that beat, and when each was last heard.
 pub struct Beating {
-    specs: Vec<Spec>,
+    publisher: Publisher,
     pub(crate) last: LastBeats,
-    failed: Arc<AtomicUsize>,
-    _tasks: JoinSet<()>,
 }
 
 impl Beating {
-    /// Registers all, spread over the nodes, and beats so often from then on.
+    /// As [`Publisher::start`].
     ///
     /// # Errors
-    /// A registration that a node does not take.
+    /// As [`Publisher::start`].
     pub async fn start(
         http: &Http,
         addresses: &[String],
         specs: Vec<Spec>,
         beat_every: Duration,
     ) -> anyhow::Result<Self> {
-        let nodes: Arc<[V1]> = addresses.iter().map(|it| V1::new(http.clone(), it.clone())).collect();
-        let (last, failed, mut tasks) = (LastBeats::default(), Arc::new(AtomicUsize::new(0)), JoinSet::new());
-        for (number, spec) in specs.iter().cloned().enumerate() {
-            let node = number % nodes.len();
-            let sent = Instant::now();
-            nodes[node].register(&spec).await?.ok()?;
-            last.note(&spec, sent);
-            let beating = beat(nodes.clone(), node, spec, beat_every, last.clone(), failed.clone());
-            tasks.spawn(beating);
-        }
-        Ok(Self {
-            specs,
-            last,
-            failed,
-            _tasks: tasks,
-        })
+        let last = LastBeats::default();
+        let noting = last.clone();
+        let noted = move |spec: &Spec, sent| noting.note(spec, sent);
+        let publisher = Publisher::start_noting(http, addresses, specs, beat_every, noted).await?;
+        Ok(Self { publisher, last })
     }
 
     /// `ip:port` of all.
     pub fn published(&self) -> impl Iterator<Item = String> + '_ {
-        self.specs.iter().map(Spec::address)
+        self.publisher.published()
     }
 
     /// Takes those of `lacking` out of whom nothing can be asked, since their own beats did not get through for `timeout`;
@@ -111,29 +94,6 @@ impl Beating {
 
     /// Beats that a node did not answer well, each sent again to the next one.
     pub fn failed(&self) -> usize {
-        self.failed.load(Ordering::Relaxed)
-    }
-}
-
-async fn beat(
-    nodes: Arc<[V1]>,
-    mut node: usize,
-    spec: Spec,
-    every: Duration,
-    last: LastBeats,
-    failed: Arc<AtomicUsize>,
-) {
-    loop {
-        tokio::time::sleep(every).await;
-        for _ in 0..nodes.len() {
-            let sent = Instant::now();
-            let answer = tokio::time::timeout(ANSWER_WITHIN, nodes[node].beat(&spec)).await;
-            if matches!(&answer, Ok(Ok(answer)) if answer.status == 200) {
-                last.note(&spec, sent);
-                break;
-            }
-            failed.fetch_add(1, Ordering::Relaxed);
-            node = (node + 1) % nodes.len();
-        }
+        self.publisher.beats_failed()
     }
 }
